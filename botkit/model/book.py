@@ -1,0 +1,161 @@
+"""An order book by price level, kept from snapshots, deltas and quotes."""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+from math import nan
+
+from botkit.model.market import BookDelta, BookSnapshot, Level, Quote
+from botkit.model.words import Side
+
+__all__ = ["Book"]
+
+
+class _Ladder:
+    """One side: quantity by price, and the prices in rising order."""
+
+    __slots__ = ("prices", "qty")
+
+    def __init__(self) -> None:
+        self.qty: dict[float, float] = {}
+        self.prices: list[float] = []
+
+    def replace(self, levels: Iterable[Level]) -> None:
+        self.qty = {price: qty for price, qty in levels if qty > 0}
+        self.prices = sorted(self.qty)
+
+    def set(self, price: float, qty: float) -> None:
+        if qty > 0:
+            if price not in self.qty:
+                insort(self.prices, price)
+            self.qty[price] = qty
+        elif self.qty.pop(price, None) is not None:
+            del self.prices[bisect_left(self.prices, price)]
+
+    def cut_above(self, price: float) -> None:
+        """Drop every level above `price`."""
+        while self.prices and self.prices[-1] > price:
+            del self.qty[self.prices.pop()]
+
+    def cut_below(self, price: float) -> None:
+        """Drop every level below `price`."""
+        cut = bisect_left(self.prices, price)
+        for gone in self.prices[:cut]:
+            del self.qty[gone]
+        del self.prices[:cut]
+
+
+class Book:
+    """Bids and asks of one instrument. Prices and quantities are floats.
+
+    With depth (a snapshot or delta was seen) a quote only trims and tops the book: it is newer
+    than the depth, so levels better than it are gone. Without depth the book is the quote.
+    """
+
+    __slots__ = ("_asks", "_bids", "has_depth", "symbol")
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.has_depth = False
+        self._bids = _Ladder()
+        self._asks = _Ladder()
+
+    def clear(self) -> None:
+        """Forget everything, as after a `FeedGap`."""
+        self.has_depth = False
+        self._bids = _Ladder()
+        self._asks = _Ladder()
+
+    def apply(self, event: BookSnapshot | BookDelta | Quote) -> None:
+        """Bring the book up to date with one event."""
+        match event:
+            case BookDelta():
+                self.apply_delta(event)
+            case Quote():
+                self.apply_quote(event)
+            case _:
+                self.apply_snapshot(event)
+
+    def apply_snapshot(self, snapshot: BookSnapshot) -> None:
+        """Replace everything."""
+        self.has_depth = True
+        self._bids.replace(snapshot.bids)
+        self._asks.replace(snapshot.asks)
+
+    def apply_delta(self, delta: BookDelta) -> None:
+        """Set the changed levels; quantity 0 removes one."""
+        self.has_depth = True
+        for price, qty in delta.bids:
+            self._bids.set(price, qty)
+        for price, qty in delta.asks:
+            self._asks.set(price, qty)
+
+    def apply_quote(self, quote: Quote) -> None:
+        """Trim the book to a best bid and ask that are newer than its depth."""
+        if not self.has_depth:
+            self._bids.replace([(quote.bid_px, quote.bid_qty)])
+            self._asks.replace([(quote.ask_px, quote.ask_qty)])
+            return
+        if quote.bid_qty > 0:
+            self._bids.cut_above(quote.bid_px)
+            self._bids.set(quote.bid_px, quote.bid_qty)
+            self._asks.cut_below(quote.bid_px)
+        if quote.ask_qty > 0:
+            self._asks.cut_below(quote.ask_px)
+            self._asks.set(quote.ask_px, quote.ask_qty)
+            self._bids.cut_above(quote.ask_px)
+
+    @property
+    def bid(self) -> float:
+        """Best bid price; nan if there is none."""
+        prices = self._bids.prices
+        return prices[-1] if prices else nan
+
+    @property
+    def ask(self) -> float:
+        """Best ask price; nan if there is none."""
+        prices = self._asks.prices
+        return prices[0] if prices else nan
+
+    @property
+    def mid(self) -> float:
+        """Half way between best bid and ask; nan if a side is empty."""
+        return (self.bid + self.ask) / 2
+
+    @property
+    def is_crossed(self) -> bool:
+        """True if the best bid is at or above the best ask: the data are wrong."""
+        return self.bid >= self.ask
+
+    def qty_at(self, side: Side, price: float) -> float:
+        """Quantity displayed at `price` on `side`'s own ladder (BUY: the bids); 0 if none."""
+        return (self._bids if side is Side.BUY else self._asks).qty.get(price, 0.0)
+
+    def levels(self, side: Side, depth: int | None = None) -> list[Level]:
+        """Return (price, quantity) of the bids (BUY) or asks (SELL), best first."""
+        ladder = self._bids if side is Side.BUY else self._asks
+        prices = ladder.prices[::-1] if side is Side.BUY else ladder.prices
+        return [(price, ladder.qty[price]) for price in prices[:depth]]
+
+    def bids(self, depth: int | None = None) -> list[Level]:
+        """Return the bids, best first."""
+        return self.levels(Side.BUY, depth)
+
+    def asks(self, depth: int | None = None) -> list[Level]:
+        """Return the asks, best first."""
+        return self.levels(Side.SELL, depth)
+
+    def without(self, own_bids: Iterable[Level], own_asks: Iterable[Level]) -> "Book":
+        """Return a copy less the given own quantities; levels that are only ours disappear."""
+        rest = Book(self.symbol)
+        rest.has_depth = self.has_depth
+        for ladder, source, own in (
+            (rest._bids, self._bids, own_bids),
+            (rest._asks, self._asks, own_asks),
+        ):
+            ladder.qty = dict(source.qty)
+            ladder.prices = list(source.prices)
+            for price, qty in own:
+                if price in ladder.qty:
+                    left = ladder.qty[price] - qty
+                    ladder.set(price, left if left > 1e-12 * qty else 0.0)
+        return rest

@@ -1,0 +1,168 @@
+"""What enters the engine besides market data and reports, and what leaves it.
+
+Everything that enters is an `Event` and carries `receive_time_ns`; everything that leaves is a
+`Command`. Same events in, same commands out.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from botkit.model.account import Balance, VenueStatus
+from botkit.model.market import Bar, BookDelta, BookSnapshot, FeedGap, Quote, Trade
+from botkit.model.orders import (
+    Approved,
+    AskListing,
+    AskStatus,
+    CancelOrder,
+    ExecutionReport,
+    NewOrder,
+    OrderCancelReject,
+    OrderListing,
+    ReplaceOrder,
+    SendFailed,
+)
+from botkit.model.words import ClientOrderId, OrdType, Side, TimeInForce
+
+__all__ = [
+    "Action",
+    "CancelAction",
+    "CleanUpExpired",
+    "Command",
+    "Event",
+    "MarketEvent",
+    "Operation",
+    "OperatorCommand",
+    "ReplaceAction",
+    "RunStarted",
+    "StopRequested",
+    "StrategyEnded",
+    "SubmitAction",
+    "Tick",
+    "TimerAction",
+]
+
+
+class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run_started"):
+    """A run begins. `run_id` seeds the client order ids: random live, from the seed in replay."""
+
+    run_id: str
+    receive_time_ns: int
+
+
+class StopRequested(msgspec.Struct, frozen=True, kw_only=True, tag="stop_requested"):
+    """The run is to end: `on_stop` is called, no new order passes, everything is canceled."""
+
+    reason: str
+    receive_time_ns: int
+
+
+class Tick(msgspec.Struct, frozen=True, gc=False, tag="tick"):
+    """Nothing happened but time; timers due by now fire."""
+
+    receive_time_ns: int
+
+
+class StrategyEnded(msgspec.Struct, frozen=True, kw_only=True, tag="strategy_ended"):
+    """A strategy's task returned (`error` empty) or raised: its orders are canceled."""
+
+    strategy: str
+    error: str
+    receive_time_ns: int
+
+
+class CleanUpExpired(msgspec.Struct, frozen=True, kw_only=True, tag="clean_up_expired"):
+    """A clean-up deadline passed with these orders unconfirmed: they are UNKNOWN now."""
+
+    client_order_ids: tuple[ClientOrderId, ...]
+    receive_time_ns: int
+
+
+class SubmitAction(msgspec.Struct, frozen=True, kw_only=True, tag="submit_action"):
+    """A strategy wants an order: what `buy` and `sell` make."""
+
+    symbol: str
+    side: Side
+    order_qty: Decimal
+    ord_type: OrdType
+    price: Decimal | None
+    stop_px: Decimal | None
+    time_in_force: TimeInForce
+    post_only: bool
+    reduce_only: bool
+    keep: bool
+    expire_time_ns: int
+    strategy: str
+    receive_time_ns: int
+
+
+class CancelAction(msgspec.Struct, frozen=True, kw_only=True, tag="cancel_action"):
+    """A strategy wants an order gone; `client_order_id` None means all of its own."""
+
+    client_order_id: ClientOrderId | None
+    strategy: str
+    symbol: str = ""  # with client_order_id None: only this instrument
+    receive_time_ns: int
+
+
+class ReplaceAction(msgspec.Struct, frozen=True, kw_only=True, tag="replace_action"):
+    """A strategy wants an order changed; None keeps the value."""
+
+    client_order_id: ClientOrderId
+    price: Decimal | None
+    order_qty: Decimal | None
+    strategy: str
+    receive_time_ns: int
+
+
+class TimerAction(msgspec.Struct, frozen=True, kw_only=True, tag="timer_action"):
+    """A strategy sets a timer; `name` comes back to `on_timer`. Setting a name again moves it."""
+
+    name: str
+    due_ns: int
+    every_ns: int
+    strategy: str
+    receive_time_ns: int
+
+
+Action = SubmitAction | CancelAction | ReplaceAction | TimerAction
+"""What a strategy's coroutine does enters as one of these, so that a re-run can feed it back."""
+
+
+class Operation(StrEnum):
+    """What an operator can tell a running bot."""
+
+    PAUSE = "PAUSE"
+    RESUME = "RESUME"
+    CANCEL_ALL = "CANCEL_ALL"
+    HALT = "HALT"
+
+
+class OperatorCommand(msgspec.Struct, frozen=True, kw_only=True, tag="operator_command"):
+    """A person's order to the bot; `target` is a strategy, a symbol, or "" for all."""
+
+    operation: Operation
+    target: str = ""
+    reason: str = ""
+    receive_time_ns: int
+
+
+MarketEvent = Quote | Trade | BookSnapshot | BookDelta | Bar | FeedGap
+Event = (
+    MarketEvent
+    | ExecutionReport
+    | OrderCancelReject
+    | OrderListing
+    | SendFailed
+    | Balance
+    | VenueStatus
+    | RunStarted
+    | StopRequested
+    | Tick
+    | StrategyEnded
+    | CleanUpExpired
+    | OperatorCommand
+    | Action
+)
+Command = Approved[NewOrder] | Approved[ReplaceOrder] | CancelOrder | AskStatus | AskListing

@@ -1,0 +1,289 @@
+"""The protocols a plug-in implements: Venue, RiskRule, and what the engine needs of a Journal.
+
+Orders go out by plain calls (`submit`, `replace`, `cancel`, `ask`) that hand a request over and
+return at once; whatever becomes of it comes back as an event through `deliver`. So one strategy
+runs over a socket, over the paper venue in real time, and over the paper venue in a plain loop.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import attrs
+import msgspec
+
+from botkit.clock import Clock
+from botkit.model import (
+    Approved,
+    AskListing,
+    AskStatus,
+    CancelOrder,
+    CleanUpExpired,
+    EquityPoint,
+    Event,
+    ExecutionReport,
+    Fill,
+    FillSource,
+    Instrument,
+    MarketEvent,
+    NewOrder,
+    OperatorCommand,
+    OrderCancelReject,
+    OrdType,
+    Refused,
+    ReplaceOrder,
+    SendFailed,
+    Side,
+    StrategyEnded,
+    TimeInForce,
+    VenueStatus,
+)
+
+__all__ = [
+    "Capabilities",
+    "Deliver",
+    "FeeSchedule",
+    "Journal",
+    "JournalEntry",
+    "RiskContext",
+    "RiskRule",
+    "SimulatedVenue",
+    "Venue",
+    "VenueSetup",
+    "Verdict",
+    "Workload",
+]
+
+Deliver = Callable[[Event], None]
+"""Hand one event to the engine: a plain call; the strategy has reacted when it returns."""
+
+
+@attrs.frozen(kw_only=True)
+class Capabilities:
+    """What a venue can do, as its documentation says and its adapter implements.
+
+    `fill_source`
+        Which reports tell fill quantities; the other kind only amends fee and liquidity.
+    `replace_atomic`
+        A replace never lets old and new quantity both fill, so risk counts the larger, not both.
+    `cancel_on_disconnect`
+        The venue itself cancels when the link ends (asked for, and verified after reconnecting).
+    `rest_cancel`
+        Orders can be canceled while the streaming link is down.
+    `account_wide_cancel`
+        Its cancel-all reaches orders that are not ours.
+    """
+
+    client_order_ids: bool
+    fill_source: FillSource
+    replace: bool = False
+    replace_atomic: bool = False
+    cancel_on_disconnect: bool = False
+    rest_cancel: bool = False
+    account_wide_cancel: bool = False
+    post_only: bool = True
+    ord_types: frozenset[OrdType] = frozenset({OrdType.LIMIT, OrdType.MARKET})
+    times_in_force: frozenset[TimeInForce] = frozenset({TimeInForce.GTC, TimeInForce.IOC})
+
+
+@attrs.frozen(kw_only=True)
+class FeeSchedule:
+    """Fees in basis points of notional: maker for added liquidity, taker for removed."""
+
+    maker_bps: Decimal = Decimal(0)
+    taker_bps: Decimal = Decimal(0)
+
+
+@attrs.frozen(kw_only=True)
+class VenueSetup:
+    """What a venue plug-in is built from.
+
+    Parameters
+    ----------
+    name
+        The key of its table in the config, the first half of its symbols.
+    options
+        That table, less `type`, secrets filled in. The plug-in structures it by its own class
+        and raises `ConfigError` with every problem at once.
+    symbols
+        The full symbols (`venue:NAME`) the strategies use here.
+    source
+        What to call the table in messages, such as `configs/paper.toml: venues.paper`.
+    base_dir
+        Folder of the config file; relative paths in `options` start here.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    symbols: tuple[str, ...]
+    source: str
+    base_dir: str = "."
+
+
+class Venue(Protocol):
+    """A place that takes orders. Built by `from_setup`, closed by cancelling `run`."""
+
+    name: str
+    capabilities: Capabilities
+    fees: FeeSchedule
+    instruments: Mapping[str, Instrument]
+    """By full symbol; complete once `prepare` has returned."""
+
+    @classmethod
+    def from_setup(cls, setup: VenueSetup) -> "Venue":
+        """Build from the config; opens nothing. Raises `ConfigError` with every problem."""
+        ...
+
+    async def prepare(self) -> None:
+        """Fetch what must be known before anything runs: the instruments above all."""
+        ...
+
+    async def run(self, deliver: Deliver, clock: Clock) -> None:
+        """Serve one connection; raise `VenueDisconnectedError` when it is lost.
+
+        The first event delivered is a `FeedGap`, so starting and restarting are one path; a
+        `VenueStatus` follows once orders can be sent. Returns only if the feed has an end.
+        Events carry `receive_time_ns`, never falling.
+        """
+        ...
+
+    def submit(self, order: Approved[NewOrder]) -> None:
+        """Hand a new order to the transport. An answer, or `SendFailed`, is delivered later."""
+        ...
+
+    def replace(self, order: Approved[ReplaceOrder]) -> None:
+        """Hand a replace to the transport; only called where `capabilities.replace`."""
+        ...
+
+    def cancel(self, order: CancelOrder) -> None:
+        """Hand a cancel to the transport, ahead of anything that waits there."""
+        ...
+
+    def ask(self, question: AskStatus | AskListing) -> None:
+        """Ask where one order stands, or for all of ours; the answer is delivered."""
+        ...
+
+
+@runtime_checkable
+class SimulatedVenue(Protocol):
+    """A venue whose whole life is in this process, so that a plain loop can drive it.
+
+    Order of things at one instant: due requests and reports first, then the market event, then
+    what the event caused.
+    """
+
+    name: str
+
+    def start(self, deliver: Deliver, now_ns: int) -> None:
+        """Deliver the `FeedGap`, balances and `VenueStatus` a connection begins with."""
+        ...
+
+    def first_time_ns(self) -> int | None:
+        """Return the time stamp the feed starts with; None if it starts whenever it is run."""
+        ...
+
+    def feed_events(self, start_ns: int) -> Iterator[MarketEvent]:
+        """Yield market data in order of `receive_time_ns`; `start_ns` where the feed has no own."""
+        ...
+
+    def next_due_ns(self) -> int | None:
+        """Return when the next request arrives or report is due; None if nothing is under way."""
+        ...
+
+    def advance(self, now_ns: int) -> None:
+        """Bring everything due by `now_ns` about, in time order, delivering the reports."""
+        ...
+
+    def apply(self, event: MarketEvent) -> None:
+        """Take one market event: deliver it, match against it, deliver the fills."""
+        ...
+
+
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """One rule's answer about one request, for passes too.
+
+    `limit` and `measured` are in the rule's own unit; `margin` is what is left (negative when
+    refused). `text` is filled for refusals: what was asked, the limit, what to do.
+    """
+
+    rule: str
+    passed: bool
+    limit: Decimal | None = None
+    measured: Decimal | None = None
+    text: str = ""
+
+    @property
+    def margin(self) -> Decimal | None:
+        """Limit less measured; None where the rule has no number."""
+        if self.limit is None or self.measured is None:
+            return None
+        return self.limit - self.measured
+
+
+class Workload(Protocol):
+    """The working side of one instrument as risk counts it: UNKNOWN and pending included."""
+
+    def leaves(self, symbol: str, side: Side) -> Decimal:
+        """Return the most that may still fill on `side`: replaces in flight counted worst-case."""
+        ...
+
+    def open_orders(self, symbol: str | None = None) -> int:
+        """Return how many orders may be working, of one instrument or in all."""
+        ...
+
+
+@attrs.define(kw_only=True)
+class RiskContext:
+    """What a rule may look at. One object, its market part brought up to date per request."""
+
+    instrument: Instrument
+    bid_px: float  # nan where unknown
+    ask_px: float
+    now_ns: int
+    workload: Workload
+    position: Callable[[str], Decimal]  # symbol -> signed base quantity (contracts)
+
+
+class RiskRule(Protocol):
+    """One limit. Configured by `[risk] <key> = value`, where `key` is its entry-point name."""
+
+    key: ClassVar[str]
+
+    @classmethod
+    def from_config(cls, value: Any, source: str) -> "RiskRule":
+        """Build from the value in the config; raise `ConfigError` naming `source` if it is bad."""
+        ...
+
+    def check(self, request: NewOrder | ReplaceOrder, context: RiskContext) -> Verdict:
+        """Say whether `request` may go. Reads only; never raises for a bad request."""
+        ...
+
+
+JournalEntry = (
+    NewOrder
+    | ReplaceOrder
+    | CancelOrder
+    | Refused
+    | ExecutionReport
+    | OrderCancelReject
+    | SendFailed
+    | Fill
+    | EquityPoint
+    | VenueStatus
+    | StrategyEnded
+    | CleanUpExpired
+    | OperatorCommand
+)
+"""What a journal keeps of a run, in the order it happened."""
+
+
+class Journal(Protocol):
+    """Where every request is recorded before it is sent, and everything that comes back."""
+
+    def record(self, entry: JournalEntry) -> None:
+        """Take one entry into the open batch; no I/O."""
+        ...
+
+    def commit(self) -> None:
+        """Make the open batch durable. Raises `JournalError`; then nothing new may be sent."""
+        ...
