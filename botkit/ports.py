@@ -173,6 +173,8 @@ class SimulatedVenue(Protocol):
     """
 
     name: str
+    speed: float
+    """How fast the feed is played: 1 is real time, `math.inf` as fast as it goes."""
 
     def start(self, deliver: Deliver, now_ns: int) -> None:
         """Deliver the `FeedGap`, balances and `VenueStatus` a connection begins with."""
