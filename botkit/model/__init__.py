@@ -9,6 +9,7 @@ from botkit.model.events import CancelAction as CancelAction
 from botkit.model.events import CleanUpExpired as CleanUpExpired
 from botkit.model.events import Command as Command
 from botkit.model.events import Event as Event
+from botkit.model.events import JournalStatus as JournalStatus
 from botkit.model.events import MarketEvent as MarketEvent
 from botkit.model.events import Operation as Operation
 from botkit.model.events import OperatorCommand as OperatorCommand

@@ -31,6 +31,7 @@ __all__ = [
     "CleanUpExpired",
     "Command",
     "Event",
+    "JournalStatus",
     "MarketEvent",
     "Operation",
     "OperatorCommand",
@@ -76,6 +77,14 @@ class CleanUpExpired(msgspec.Struct, frozen=True, kw_only=True, tag="clean_up_ex
     """A clean-up deadline passed with these orders unconfirmed: they are UNKNOWN now."""
 
     client_order_ids: tuple[ClientOrderId, ...]
+    receive_time_ns: int
+
+
+class JournalStatus(msgspec.Struct, frozen=True, kw_only=True, tag="journal_status"):
+    """The journal has stopped recording (`ok` False), or records again."""
+
+    ok: bool
+    reason: str
     receive_time_ns: int
 
 
@@ -136,7 +145,6 @@ class Operation(StrEnum):
     PAUSE = "PAUSE"
     RESUME = "RESUME"
     CANCEL_ALL = "CANCEL_ALL"
-    HALT = "HALT"
 
 
 class OperatorCommand(msgspec.Struct, frozen=True, kw_only=True, tag="operator_command"):
@@ -160,6 +168,7 @@ Event = (
     | RunStarted
     | StopRequested
     | Tick
+    | JournalStatus
     | StrategyEnded
     | CleanUpExpired
     | OperatorCommand

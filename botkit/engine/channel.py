@@ -1,0 +1,67 @@
+"""What the engine keeps per instrument: its market, and whose hooks its events go to."""
+
+from collections.abc import Callable, Iterable
+
+from botkit.engine.slot import Hook, StrategySlot
+from botkit.marketdata import BarBuilder, Market
+from botkit.model import Instrument
+from botkit.ports import RiskContext
+
+__all__ = ["Channel"]
+
+Target = tuple[StrategySlot, Hook]
+
+
+class Channel:
+    """One instrument inside the engine.
+
+    `blocked` says why no new order of this instrument passes, empty if they do.
+    """
+
+    __slots__ = (
+        "bar_builders",
+        "bar_hooks",
+        "blocked",
+        "book_hooks",
+        "market",
+        "on_quote",
+        "quote_waiters",
+        "risk",
+        "subscribers",
+        "suspended",
+        "trade_hooks",
+    )
+
+    def __init__(self, instrument: Instrument, risk: RiskContext) -> None:
+        self.market = Market(instrument)
+        self.risk = risk
+        self.subscribers: list[StrategySlot] = []
+        self.blocked = ""
+        self.suspended = ""
+        self.quote_waiters: list[Callable[[], None]] = []
+        self.bar_builders: dict[int, tuple[BarBuilder, list[StrategySlot]]] = {}
+        self.on_quote: tuple[Target, ...] = ()
+        self.trade_hooks: tuple[Target, ...] = ()
+        self.book_hooks: tuple[Target, ...] = ()
+        self.bar_hooks: tuple[Target, ...] = ()
+
+    @property
+    def instrument(self) -> Instrument:
+        """The instrument."""
+        return self.market.instrument
+
+    def rebuild(self) -> None:
+        """Gather the hooks anew after a strategy was added or has ended."""
+        live = [slot for slot in self.subscribers if not slot.ended]
+        self.on_quote = _targets(live, "on_quote")
+        self.trade_hooks = _targets(live, "on_trade")
+        self.book_hooks = _targets(live, "on_book")
+        self.bar_hooks = _targets(live, "on_bar")
+
+    def silence(self) -> None:
+        """Call no market hook any more: the bot is stopping."""
+        self.on_quote = self.trade_hooks = self.book_hooks = self.bar_hooks = ()
+
+
+def _targets(slots: Iterable[StrategySlot], hook: str) -> tuple[Target, ...]:
+    return tuple((slot, slot.hooks[hook]) for slot in slots if hook in slot.hooks)

@@ -1,0 +1,79 @@
+"""The latest state of one instrument's market."""
+
+from math import nan
+
+from botkit.model import Book, BookDelta, BookSnapshot, Instrument, Quote, Trade
+
+__all__ = ["Market"]
+
+
+class Market:
+    """Quote, last trade and book of one instrument. Only the engine updates it.
+
+    `quote` and `trade` are None until the first one, and again after a `FeedGap`.
+    """
+
+    __slots__ = ("_book", "instrument", "quote", "quoted", "trade")
+
+    def __init__(self, instrument: Instrument) -> None:
+        self.instrument = instrument
+        self.quote: Quote | None = None
+        self.trade: Trade | None = None
+        self.quoted = False  # the feed sends quotes; otherwise they are derived from the book
+        self._book = Book(instrument.symbol)
+
+    @property
+    def book(self) -> Book:
+        """The book; where the feed has no depth, the best bid and ask alone."""
+        book = self._book
+        if not book.has_depth and self.quote is not None:
+            book.apply_quote(self.quote)
+        return book
+
+    @property
+    def touch(self) -> tuple[float, float]:
+        """Best bid and ask price; nan where there is none."""
+        quote = self.quote
+        return (quote.bid_px, quote.ask_px) if quote is not None else (nan, nan)
+
+    def on_quote(self, quote: Quote) -> None:
+        """Take a quote."""
+        self.quote = quote
+        self.quoted = True
+        if self._book.has_depth:
+            self._book.apply_quote(quote)
+
+    def on_book(self, event: BookSnapshot | BookDelta) -> Quote | None:
+        """Take a change of depth; return the quote it makes where the feed sends none itself."""
+        book = self._book
+        book.apply(event)
+        if self.quoted:
+            return None
+        bid_px, ask_px = book.bid, book.ask
+        quote = self.quote
+        if quote is not None and quote.bid_px == bid_px and quote.ask_px == ask_px:
+            return None
+        self.quote = top_of(book, event)
+        return self.quote
+
+    def clear(self) -> None:
+        """Forget everything: messages were missed."""
+        self.quote = None
+        self.trade = None
+        self._book.clear()
+
+
+def top_of(book: Book, event: BookSnapshot | BookDelta) -> Quote:
+    """Return the best bid and ask of `book` as a quote with the times of `event`."""
+    bids, asks = book.bids(1), book.asks(1)
+    bid_px, bid_qty = bids[0] if bids else (nan, 0.0)
+    ask_px, ask_qty = asks[0] if asks else (nan, 0.0)
+    return Quote(
+        symbol=event.symbol,
+        bid_px=bid_px,
+        bid_qty=bid_qty,
+        ask_px=ask_px,
+        ask_qty=ask_qty,
+        exchange_time_ns=event.exchange_time_ns,
+        receive_time_ns=event.receive_time_ns,
+    )
