@@ -130,6 +130,16 @@ class Book:
         """Quantity displayed at `price` on `side`'s own ladder (BUY: the bids); 0 if none."""
         return (self._bids if side is Side.BUY else self._asks).qty.get(price, 0.0)
 
+    def covers(self, side: Side, price: float) -> bool:
+        """True if the book tells what `side` shows at `price`: the last level shown is no better.
+
+        A book made of quotes covers only what is at or better than the best price.
+        """
+        prices = (self._bids if side is Side.BUY else self._asks).prices
+        if not prices:
+            return self.has_depth
+        return price >= prices[0] if side is Side.BUY else price <= prices[-1]
+
     def levels(self, side: Side, depth: int | None = None) -> list[Level]:
         """Return (price, quantity) of the bids (BUY) or asks (SELL), best first."""
         ladder = self._bids if side is Side.BUY else self._asks
