@@ -1,0 +1,57 @@
+"""Order value: no order worth more than a limit in quote currency."""
+
+from decimal import Decimal
+from math import isnan
+from typing import Any, ClassVar
+
+import attrs
+
+from botkit.model import NewOrder, ReplaceOrder, Side
+from botkit.ports import RiskContext, Verdict
+from risk.limits import Limits
+
+__all__ = ["MaxOrderNotional"]
+
+
+@attrs.frozen
+class MaxOrderNotional:
+    """`max_order_notional = "5000"`, or per instrument `{ "paper:BTC-EUR" = "5000" }`.
+
+    An order without a price is valued at its stop price or at the touch it would meet; where
+    neither is known its value cannot be told, and it is refused.
+    """
+
+    key: ClassVar[str] = "max_order_notional"
+    limits: Limits
+
+    @classmethod
+    def from_config(cls, value: Any, source: str) -> "MaxOrderNotional":
+        """Build from the config's value."""
+        return cls(Limits.from_config(value, source))
+
+    def check(self, request: NewOrder | ReplaceOrder, context: RiskContext) -> Verdict:
+        """Refuse an order worth more than the limit, or of a worth nobody can tell."""
+        limit = self.limits.of(request.symbol)
+        if limit is None:
+            return Verdict(self.key, True)
+        price = request.price or _expected_price(request, context)
+        if price is None:
+            text = f"{request.symbol} has no price yet, so {self.key} cannot be checked: wait"
+            return Verdict(self.key, False, limit, None, text)
+        value = context.instrument.notional(price, request.order_qty)
+        if value <= limit:
+            return Verdict(self.key, True, limit, value)
+        text = (
+            f"{request.order_qty} x {price} of {request.symbol} is {value} "
+            f"{context.instrument.quote}, above {self.key} {limit}: "
+            "make the order smaller or raise the limit"
+        )
+        return Verdict(self.key, False, limit, value, text)
+
+
+def _expected_price(request: NewOrder | ReplaceOrder, context: RiskContext) -> Decimal | None:
+    """Return the price an order without a limit would trade at; None if nobody knows."""
+    if isinstance(request, NewOrder) and request.stop_px is not None:
+        return request.stop_px
+    touch = context.ask_px if request.side is Side.BUY else context.bid_px
+    return None if isnan(touch) else Decimal(repr(touch))
