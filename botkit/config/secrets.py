@@ -1,13 +1,17 @@
 """Text that must not be seen: secret fields, and what came from the environment."""
 
 import hmac
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NoReturn, Self
 
-__all__ = ["MASK", "EnvironmentText", "Secret", "redacted", "secrets_in"]
+__all__ = ["MASK", "EnvironmentText", "Secret", "masked", "redacted", "secrets_in"]
 
 MASK: Final = "***"
-SHORTEST: Final = 4  # shorter values occur by chance in any text
+_SECRET_KEY: Final = re.compile(
+    r"(?:.*_)?(?:secret|password|passphrase|token|api_?key|private_?key)"
+)
+_SHORTEST: Final = 4  # shorter values occur by chance in any text
 
 
 class Secret:
@@ -80,20 +84,48 @@ class EnvironmentText(str):
         raise TypeError("text from the environment is not written anywhere")
 
 
-def secrets_in(value: Any) -> set[str]:
-    """Return every value from the environment in a nest of mappings and lists."""
+def secrets_in(value: Any, key: Any = "") -> set[str]:
+    """Return every secret in a nest of mappings and lists.
+
+    These are the values from the environment, and text under a key that is named like a secret
+    (`api_key`, `secret`, `password` and so on), in case someone wrote it into the file.
+    """
     if isinstance(value, EnvironmentText):
         return set(value.secrets)
+    if isinstance(value, str):
+        return {value} if _is_secret_key(key) else set()
     if isinstance(value, Mapping):
-        return set[str]().union(*map(secrets_in, value.values()))
+        return set[str]().union(*(secrets_in(inner, name) for name, inner in value.items()))
     if isinstance(value, list | tuple):
-        return set[str]().union(*map(secrets_in, value))
+        return set[str]().union(*(secrets_in(inner, key) for inner in value))
     return set()
+
+
+def masked(value: Any, secrets: Iterable[str] = (), key: Any = "") -> Any:
+    """Return a nest of mappings and lists with `***` for everything `secrets_in` finds in it.
+
+    `secrets` are replaced wherever they occur in text.
+    """
+    if isinstance(value, EnvironmentText):
+        return redacted(value.masked, secrets)
+    if isinstance(value, str):
+        return MASK if _is_secret_key(key) else redacted(value, secrets)
+    if isinstance(value, Secret):
+        return MASK
+    if isinstance(value, Mapping):
+        return {name: masked(inner, secrets, name) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(inner, secrets, key) for inner in value]
+    return value
+
+
+def _is_secret_key(key: Any) -> bool:
+    return isinstance(key, str) and _SECRET_KEY.fullmatch(key) is not None
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
     """Return `text` with `***` for every secret of four characters or more, longest first."""
     for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= SHORTEST:
+        if len(secret) >= _SHORTEST:
             text = text.replace(secret, MASK)
     return text

@@ -5,8 +5,6 @@ and stop at the first validator. Each raises `ProblemsError` with paths relative
 tables and arrays put their key before the paths of what they hold.
 """
 
-import datetime as dt
-import math
 import re
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,41 +17,20 @@ import attrs
 import cattrs
 
 from botkit.config.describing import allowed, found, listed, nearest, options_of, unwrapped
-from botkit.config.durations import DURATION, format_duration, parse_duration
+from botkit.config.durations import DURATION, format_duration
 from botkit.config.emitting import quote_key
+from botkit.config.problems import Hook, Problem, ProblemsError, attempt, refusal
+from botkit.config.scalars import SCALARS, take_duration, take_option, take_scalar
 from botkit.config.secrets import MASK, EnvironmentText, Secret, redacted, secrets_in
 from botkit.errors import ConfigError
 
 __all__ = ["structure", "unstructure"]
 
 T = TypeVar("T")
-Hook = Callable[[Any, Any], Any]
 
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,6})?")
-_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,40}")
 _SOURCE_WITH_KEY: Final = re.compile(r"(?s)(.+): ([^\s:]+)")
 _OWN_VALIDATOR: Final = re.compile(r"(?s)'\w+' must (?:be )?(.+?)(?:: [^:]*| \(.*\))?")
 _FROM_FIELDS: Final = (ValueError, TypeError, ArithmeticError, LookupError)
-
-
-@attrs.frozen
-class Problem:
-    """One sentence about the value at `path`."""
-
-    path: tuple[str, ...]
-    text: str
-
-    def under(self, name: str) -> "Problem":
-        """Return this problem as the table or array sees it that holds the value as `name`."""
-        return Problem((name, *self.path), self.text)
-
-
-class ProblemsError(Exception):
-    """What is wrong with one value; never leaves this module."""
-
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        super().__init__()
-        self.problems = list(problems)
 
 
 def structure(cls: type[T], value: Mapping[str, Any], source: str, *, key: str = "") -> T:
@@ -77,7 +54,7 @@ def structure(cls: type[T], value: Mapping[str, Any], source: str, *, key: str =
     """
     if not key and (match := _SOURCE_WITH_KEY.fullmatch(source)):
         source, key = match.groups()
-    built, problems = _attempt(_structurer.get_structure_hook(cls), value, cls)
+    built, problems = attempt(_structurer.get_structure_hook(cls), value, cls)
     if problems:
         secrets = secrets_in(value)
         raise ConfigError([redacted(_sentence(source, key, each), secrets) for each in problems])
@@ -90,126 +67,6 @@ def _sentence(source: str, key: str, problem: Problem) -> str:
     return ": ".join(part for part in (source, dotted, problem.text) if part)
 
 
-def _attempt(hook: Hook, value: Any, type_: Any) -> tuple[Any, list[Problem]]:
-    """Return what `hook` made of `value` and no problems, or None and the problems."""
-    try:
-        return hook(value, type_), []
-    except ProblemsError as error:
-        return None, error.problems
-
-
-def _refusal(value: Any, type_: Any, why: str = "") -> ProblemsError:
-    """Return the error that says what was found and what `type_` allows."""
-    return ProblemsError([Problem((), f"found {found(value)}, allowed: {allowed(type_)}{why}")])
-
-
-# Scalars ------------------------------------------------------------------------------------------
-
-
-def _take_text(value: Any, type_: Any) -> str:
-    if not isinstance(value, str):
-        raise _refusal(value, type_)
-    return value if isinstance(value, EnvironmentText) else str(value)
-
-
-def _take_secret(value: Any, type_: Any) -> Secret:
-    if isinstance(value, Secret):
-        return value
-    if not isinstance(value, str):
-        kind = found(value).rpartition(" (")[2].rstrip(")")
-        text = f"found {MASK} ({kind}), allowed: {allowed(type_)}"
-        raise ProblemsError([Problem((), text)])
-    return Secret(value)
-
-
-def _take_path(value: Any, type_: Any) -> Path:
-    if isinstance(value, Path):
-        return value
-    if not isinstance(value, str) or "\0" in value:
-        raise _refusal(value, type_)
-    return Path(value)
-
-
-def _take_bool(value: Any, type_: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, EnvironmentText) and value in {"true", "false"}:
-        return value == "true"  # the environment holds nothing but text
-    raise _refusal(value, type_)
-
-
-def _take_int(value: Any, type_: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, EnvironmentText) and _WHOLE.fullmatch(value):
-        return int(value)
-    raise _refusal(value, type_)
-
-
-def _take_float(value: Any, type_: Any) -> float:
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        number = float(value)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        number = _to_float(value)
-    else:
-        raise _refusal(value, type_)
-    if not math.isfinite(number):
-        raise _refusal(value, type_, " that is finite")
-    return number
-
-
-def _to_float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
-
-
-def _take_decimal(value: Any, type_: Any) -> Decimal:
-    if isinstance(value, float):
-        why = f"; write it in quotes, {value!r} as float is not exact"
-        raise _refusal(value, type_, why)
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        return Decimal(value)
-    if isinstance(value, Decimal) and value.is_finite():
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return Decimal(value)
-    raise _refusal(value, type_)
-
-
-def _take_duration(value: Any, type_: Any) -> int:
-    if not isinstance(value, str):
-        raise _refusal(value, type_)
-    try:
-        return parse_duration(value)
-    except ValueError as error:
-        raise _refusal(value, type_, f"; {error}") from None
-
-
-def _take_option(value: Any, type_: Any) -> Any:
-    """Take a member of an enum or `Literal` by its value; True is not 1."""
-    members = list(get_args(type_) or type_)
-    for member, option in zip(members, options_of(type_), strict=True):
-        if value == option and isinstance(value, bool) is isinstance(option, bool):
-            return member
-        if value is member:
-            return member
-    is_word = isinstance(value, str) and not isinstance(value, EnvironmentText)
-    raise _refusal(value, type_, nearest(value, options_of(type_)) if is_word else "")
-
-
-def _take_anything(value: Any, _: Any) -> Any:
-    return value
-
-
-def _take_instance(value: Any, type_: Any) -> Any:
-    """Take what TOML reads into a type of its own: dates and times."""
-    if type(value) is not type_:
-        raise _refusal(value, type_)
-    return value
-
-
 # Collections --------------------------------------------------------------------------------------
 
 
@@ -218,7 +75,7 @@ def _gather(parts: Iterable[tuple[str, Any, Any]]) -> tuple[list[Any], list[Prob
     made: list[Any] = []
     problems: list[Problem] = []
     for name, value, type_ in parts:
-        result, wrong = _attempt(_structurer.get_structure_hook(type_), value, type_)
+        result, wrong = attempt(_structurer.get_structure_hook(type_), value, type_)
         made.append(result)
         problems += [problem.under(name) for problem in wrong]
     return made, problems
@@ -228,10 +85,10 @@ def _take_array(value: Any, type_: Any) -> Any:
     """Take an array into the list, tuple or set that `type_` names."""
     origin, arguments = get_origin(type_) or type_, get_args(type_)
     if not isinstance(value, list | tuple | AbstractSet):
-        raise _refusal(value, type_)
+        raise refusal(value, type_)
     if origin is tuple and arguments and ... not in arguments:
         if len(value) != len(arguments):
-            raise _refusal(value, type_)
+            raise refusal(value, type_)
         types_: Sequence[Any] = arguments
     else:
         types_ = [arguments[0] if arguments else Any] * len(value)
@@ -254,7 +111,7 @@ def _container(origin: Any, value: Any) -> Callable[[list[Any]], Any]:
 def _take_table(value: Any, type_: Any) -> dict[Any, Any]:
     key_type, value_type = get_args(type_) or (str, Any)
     if not isinstance(value, Mapping):
-        raise _refusal(value, type_)
+        raise refusal(value, type_)
     names, wrong_names = _gather((str(name), name, key_type) for name in value)
     values, problems = _gather((str(name), inner, value_type) for name, inner in value.items())
     if problems or wrong_names:
@@ -276,18 +133,17 @@ def _take_union(value: Any, type_: Any) -> Any:
     members = tuple(member for member in members if member is not types.NoneType)
     attempts: list[list[Problem]] = []
     for member in _meant(members, value):
-        result, problems = _attempt(_structurer.get_structure_hook(member), value, member)
+        result, problems = attempt(_structurer.get_structure_hook(member), value, member)
         if not problems:
             return result
         attempts.append(problems)
     if len(attempts) == 1:
         raise ProblemsError(attempts[0])
-    deep = [
-        problems for problems in attempts if any(problem.path for problem in problems)
-    ]
+    deep = [problems for problems in attempts if any(problem.path for problem in problems)]
     if deep:
-        raise ProblemsError(min(deep, key=len))
-    raise _refusal(value, type_)
+        fewest = min(deep, key=len)
+        raise ProblemsError(fewest)
+    raise refusal(value, type_)
 
 
 def _meant(members: Sequence[Any], value: Any) -> Sequence[Any]:
@@ -335,7 +191,7 @@ def _types_of(cls: Any) -> dict[str, Any]:
 def _take_class(value: Any, cls: Any) -> Any:
     """Build an attrs class; values, missing and unknown keys and validators all report."""
     if not isinstance(value, Mapping):
-        raise _refusal(value, cls)
+        raise refusal(value, cls)
     fields = _fields_of(cls)
     given = {key: field for key, field in fields.items() if key in value}
     made, problems = _gather((key, value[key], field.type or Any) for key, field in given.items())
@@ -384,18 +240,19 @@ def _validator_problems(
     for key, field in fields.items():
         if key not in arguments and not isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
             object.__setattr__(instance, field.name, field.default)
-    problems = _asked(arguments, value, lambda key: _convert(instance, fields[key], arguments[key]))
+    shown = {
+        key: each if isinstance(each, Secret) else value[key] for key, each in arguments.items()
+    }
+    problems = _asked(shown, lambda key: _convert(instance, fields[key], arguments[key]))
     wrong = {problem.path[0] for problem in problems}
-    sound = [key for key in arguments if key not in wrong]
-    return problems + _asked(sound, value, lambda key: _validate(instance, fields[key]))
+    sound = {key: each for key, each in shown.items() if key not in wrong}
+    return problems + _asked(sound, lambda key: _validate(instance, fields[key]))
 
 
-def _asked(
-    keys: Iterable[str], value: Mapping[str, Any], ask: Callable[[str], None]
-) -> list[Problem]:
-    """Return what `ask` objects to, key by key."""
+def _asked(shown: Mapping[str, Any], ask: Callable[[str], None]) -> list[Problem]:
+    """Return what `ask` objects to, key by key; `shown` is what a message may show."""
     problems = []
-    for key in keys:
+    for key, value in shown.items():
         try:
             ask(key)
         except AttributeError:
@@ -403,7 +260,7 @@ def _asked(
         except ConfigError as error:
             problems += [Problem((key,), text) for text in error.problems]
         except _FROM_FIELDS as error:
-            problems.append(Problem((key,), _objection(value[key], error)))
+            problems.append(Problem((key,), _objection(value, error)))
     return problems
 
 
@@ -425,8 +282,9 @@ def _validate(instance: Any, field: Any) -> None:
 def _objection(value: Any, error: Exception) -> str:
     """Return the text of a validator's error; of attrs' own only what they allow."""
     text = str(error.args[0]) if error.args else type(error).__name__
-    if isinstance(value, EnvironmentText):
-        text = text.replace(str(value), MASK)
+    if isinstance(value, Secret | EnvironmentText):
+        hidden = value.reveal() if isinstance(value, Secret) else str(value)
+        text = text.replace(hidden, MASK) if hidden else text
     own = _OWN_VALIDATOR.fullmatch(text)
     return f"found {found(value)}, allowed: {own[1]}" if own else f"found {found(value)}: {text}"
 
@@ -456,22 +314,6 @@ def _is_table(type_: Any) -> bool:
     return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
-_SCALARS: Final[Mapping[Any, Hook]] = {
-    str: _take_text,
-    Secret: _take_secret,
-    Path: _take_path,
-    bool: _take_bool,
-    int: _take_int,
-    float: _take_float,
-    Decimal: _take_decimal,
-    Any: _take_anything,
-    object: _take_anything,
-    dt.datetime: _take_instance,
-    dt.date: _take_instance,
-    dt.time: _take_instance,
-}
-
-
 def _hooked(value: Any, type_: Any) -> Any:
     inner = unwrapped(type_)
     return _structurer.get_structure_hook(inner)(value, inner)
@@ -481,26 +323,21 @@ def _hooked(value: Any, type_: Any) -> Any:
 _HOOKS: Final[Sequence[tuple[Callable[[Any], bool], Hook]]] = [
     (_is_array, _take_array),
     (_is_table, _take_table),
-    (lambda type_: bool(options_of(type_)), _take_option),
+    (lambda type_: bool(options_of(type_)), take_option),
     (_is_union, _take_union),
     (lambda type_: attrs.has(get_origin(type_) or type_), _take_class),
     (lambda type_: unwrapped(type_) is not type_, _hooked),
-    (_is_duration, _take_duration),
+    (_is_duration, take_duration),
 ]
-
-
-def _take_plain(value: Any, type_: Any) -> Any:
-    hook = _take_option if options_of(type_) else _SCALARS.get(type_, _take_instance)
-    return hook(value, type_)
 
 
 def _build_structurer() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True, forbid_extra_keys=True)
     for is_mine, hook in _HOOKS:
         converter.register_structure_hook_func(is_mine, hook)
-    converter.register_structure_hook_func(_SCALARS.__contains__, _take_plain)
+    converter.register_structure_hook_func(SCALARS.__contains__, take_scalar)
     for type_ in (str, int, float, Path):  # cattrs holds these by class, subclasses included
-        converter.register_structure_hook(type_, _take_plain)
+        converter.register_structure_hook(type_, take_scalar)
     return converter
 
 

@@ -1,0 +1,245 @@
+"""A config file to a `Config`: read, overridden, filled in from the environment, checked."""
+
+import os
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+import attrs
+
+from botkit.config.describing import found, listed, nearest
+from botkit.config.durations import Duration
+from botkit.config.emitting import quote_key
+from botkit.config.environment import Expansion
+from botkit.config.overriding import apply_overrides, short_name
+from botkit.config.secrets import redacted, secrets_in
+from botkit.config.sections import NAME_PATTERN, BotConfig, Config, StrategyConfig, VenueConfig
+from botkit.config.structuring import structure
+from botkit.errors import ConfigError
+
+__all__ = ["load"]
+
+T = TypeVar("T")
+
+_SECTIONS: Final = ("bot", "venues", "strategies", "risk")
+_SYMBOL: Final = re.compile(r"([^:\s]+):(\S+)")
+
+
+def load(
+    path: str | Path, overrides: Sequence[str] = (), *, environ: Mapping[str, str] | None = None
+) -> Config:
+    """Return the config in the TOML file at `path`.
+
+    Parameters
+    ----------
+    overrides
+        "a.b.c=value" each, as `--set` takes them; see `apply_overrides`.
+    environ
+        Where `${NAME}` is looked up; the process's environment if None.
+
+    Raises
+    ------
+    ConfigError
+        With every problem at once, a sentence each, secrets masked.
+    """
+    source = str(path)
+    document = _read(Path(path), source)
+    refused = [f"{source}: {text}" for text in apply_overrides(document, overrides)]
+    expansion = Expansion(os.environ if environ is None else environ)
+    document = expansion.fill(document)
+    reader = _Reader(source=source, unfilled={key for key, _ in expansion.problems})
+    config = reader.read(document, str(Path(path).parent))
+    problems = [*refused, *(f"{source}: {key}: {text}" for key, text in expansion.problems)]
+    problems += reader.problems
+    if config is None or problems:
+        secrets = secrets_in(document)
+        raise ConfigError([redacted(problem, secrets) for problem in dict.fromkeys(problems)])
+    return config
+
+
+def _read(path: Path, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{source}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{source}: is not UTF-8 text: byte {error.start}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: is not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{source}: is not TOML that can be read: {error}") from error
+
+
+@attrs.frozen(kw_only=True)
+class _VenueTable:
+    type: str = attrs.field(validator=attrs.validators.min_len(1))
+
+
+@attrs.frozen(kw_only=True)
+class _StrategyTable:
+    """A strategy as written: before its name and its clean-up are settled."""
+
+    type: str = attrs.field(validator=attrs.validators.min_len(1))
+    name: str | None = attrs.field(
+        default=None,
+        validator=attrs.validators.optional(attrs.validators.matches_re(NAME_PATTERN)),
+    )
+    instrument: str | None = None
+    instruments: tuple[str, ...] | None = None
+    params: Mapping[str, Any] = attrs.field(factory=dict)
+    on_error: Literal["end", "stop"] = "end"
+    clean_up: Duration | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
+    )
+
+
+@attrs.define(kw_only=True)
+class _Reader:
+    """Reads the sections of one document and gathers what is wrong with them.
+
+    Nothing is said about keys whose variable is not set: they have been reported.
+    """
+
+    source: str
+    unfilled: set[str]
+    problems: list[str] = attrs.field(factory=list)
+
+    def read(self, document: Mapping[str, Any], base_dir: str) -> Config | None:
+        """Return the config, or None if a section could not be read at all."""
+        for name in document:
+            if name not in _SECTIONS:
+                hint = nearest(name, _SECTIONS)
+                self._object(quote_key(name), f"unknown key, allowed: {', '.join(_SECTIONS)}{hint}")
+        bot = self._structured(BotConfig, document.get("bot", {}), "bot")
+        venues = self._venues(document.get("venues", {}))
+        strategies = self._strategies(document.get("strategies", []), venues, bot)
+        risk = document.get("risk", {})
+        if not isinstance(risk, Mapping):
+            self._object("risk", f"found {found(risk)}, allowed: a table")
+        if bot is None or self.problems:
+            return None
+        return Config(
+            bot=bot,
+            venues=venues,
+            strategies=strategies,
+            risk=risk,
+            source=self.source,
+            base_dir=base_dir,
+            secrets=frozenset(secrets_in(document)),
+        )
+
+    def _object(self, key: str, text: str) -> None:
+        if key not in self.unfilled:
+            self.problems.append(f"{self.source}: {key}: {text}")
+
+    def _structured(self, cls: type[T], table: Any, key: str) -> T | None:
+        try:
+            return structure(cls, table, self.source, key=key)
+        except ConfigError as error:
+            reported = tuple(f"{self.source}: {unfilled}: " for unfilled in self.unfilled)
+            self.problems += [text for text in error.problems if not text.startswith(reported)]
+            return None
+
+    def _venues(self, tables: Any) -> dict[str, VenueConfig]:
+        if not isinstance(tables, Mapping):
+            self._object("venues", f"found {found(tables)}, allowed: tables [venues.NAME]")
+            return {}
+        if not tables:
+            self._object("venues", "missing, allowed: at least one table [venues.NAME]")
+        return {name: self._venue(name, table) for name, table in tables.items()}
+
+    def _venue(self, name: str, table: Any) -> VenueConfig:
+        key = f"venues.{quote_key(name)}"
+        if not re.fullmatch(NAME_PATTERN, name):
+            self._object(key, f"found the name {found(name)}, allowed: match {NAME_PATTERN}")
+        is_table = isinstance(table, Mapping)
+        known = {"type": table["type"]} if is_table and "type" in table else {}
+        head = self._structured(_VenueTable, known if is_table else table, key)
+        options = {k: v for k, v in table.items() if k != "type"} if is_table else {}
+        return VenueConfig(name=name, type=head.type if head else "", options=options)
+
+    def _strategies(
+        self, tables: Any, venues: Mapping[str, VenueConfig], bot: BotConfig | None
+    ) -> tuple[StrategyConfig, ...]:
+        if not isinstance(tables, list):
+            self._object("strategies", f"found {found(tables)}, allowed: tables [[strategies]]")
+            return ()
+        if not tables:
+            self._object("strategies", "missing, allowed: at least one table [[strategies]]")
+        read = [
+            self._structured(_StrategyTable, table, f"strategies.{i}")
+            for i, table in enumerate(tables)
+        ]
+        names = self._names(read)
+        for i, table in enumerate(read):
+            if table is not None:
+                self._check_instruments(table, f"strategies.{i}", venues)
+        clean_up = bot.clean_up if bot else 0
+        return tuple(
+            StrategyConfig(
+                type=table.type,
+                name=name,
+                instrument=table.instrument,
+                instruments=table.instruments or (),
+                params=table.params,
+                on_error=table.on_error,
+                clean_up=table.clean_up or clean_up,
+            )
+            for table, name in zip(read, names, strict=True)
+            if table is not None
+        )
+
+    def _names(self, tables: Sequence[_StrategyTable | None]) -> list[str]:
+        """Return a name for each: as given, else the type's short name, numbered if taken."""
+        given = Counter(table.name for table in tables if table and table.name)
+        names: list[str] = []
+        for i, table in enumerate(tables):
+            key = f"strategies.{i}.name"
+            name = (table.name or short_name(table.type)) if table else ""
+            if table and table.name in names:
+                text = f"found {found(name)}, which another strategy has, allowed: its own name"
+                self._object(key, text)
+            elif table and not re.fullmatch(NAME_PATTERN, name):
+                text = f"missing, since {found(table.type)} makes none, allowed: {NAME_PATTERN}"
+                self._object(key, text)
+            elif table and not table.name:
+                name = _free_name(name, {*names, *given})
+            names.append(name)
+        return names
+
+    def _check_instruments(
+        self, table: _StrategyTable, key: str, venues: Mapping[str, VenueConfig]
+    ) -> None:
+        """Object unless one of the two ways is used, with full names of known venues."""
+        if (table.instrument is None) is (not table.instruments):
+            both = "both" if table.instruments else "neither"
+            self._object(
+                key, f'found {both} of instrument and instruments, allowed: one, as "venue:SYMBOL"'
+            )
+        if table.instrument is not None:
+            self._check_symbol(table.instrument, f"{key}.instrument", venues)
+        for i, symbol in enumerate(table.instruments or ()):
+            self._check_symbol(symbol, f"{key}.instruments.{i}", venues)
+
+    def _check_symbol(self, symbol: str, key: str, venues: Iterable[str]) -> None:
+        match = _SYMBOL.fullmatch(symbol)
+        if match is None:
+            self._object(key, f'found {found(symbol)}, allowed: a full name "venue:SYMBOL"')
+        elif venues and match[1] not in venues:
+            hint = nearest(match[1], venues)
+            self._object(
+                key,
+                f"found {found(symbol)}, allowed: a symbol of the venues {listed(venues)}{hint}",
+            )
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    number = 1
+    free = name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free

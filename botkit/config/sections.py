@@ -1,0 +1,132 @@
+"""What a config says, as classes: `Config` and the sections it is made of."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import attrs
+
+from botkit.config.durations import Duration, parse_duration
+from botkit.config.emitting import emit
+from botkit.config.environment import escaped
+from botkit.config.secrets import masked, redacted
+from botkit.config.structuring import unstructure
+
+__all__ = ["NAME_PATTERN", "BotConfig", "Config", "StrategyConfig", "VenueConfig", "show"]
+
+NAME_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}"
+
+
+def _masked_repr(value: Any) -> str:
+    return repr(masked(value))
+
+
+@attrs.frozen(kw_only=True)
+class BotConfig:
+    """`[bot]`: what concerns the bot as a whole.
+
+    Parameters
+    ----------
+    name
+        Tags our order ids; one bot of a name runs at a time over one `state_dir`.
+    state_dir
+        Where journal, lock and kill switch lie, relative to the working directory.
+    clean_up
+        How long orders may take to be gone at the end, in ns; strategies and scopes share it.
+    equity_every
+        Time between two equity points in the journal, in ns.
+    seed
+        Of every random choice a run makes.
+    journal_synchronous
+        SQLite's `synchronous`: FULL survives the loss of power, NORMAL that of the process.
+    """
+
+    name: str = attrs.field(validator=attrs.validators.matches_re(NAME_PATTERN))
+    state_dir: str = attrs.field(default="var", validator=attrs.validators.min_len(1))
+    clean_up: Duration = attrs.field(
+        default=parse_duration("10s"), validator=attrs.validators.gt(0)
+    )
+    equity_every: Duration = attrs.field(
+        default=parse_duration("1m"), validator=attrs.validators.gt(0)
+    )
+    seed: int = attrs.field(default=0, validator=attrs.validators.ge(0))
+    journal_synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+
+
+@attrs.frozen(kw_only=True)
+class VenueConfig:
+    """`[venues.NAME]`: which plug-in, and everything else in the table for the plug-in."""
+
+    name: str
+    type: str
+    options: Mapping[str, Any] = attrs.field(factory=dict, repr=_masked_repr)
+
+
+@attrs.frozen(kw_only=True)
+class StrategyConfig:
+    """One of `[[strategies]]`.
+
+    Parameters
+    ----------
+    type
+        An entry point, `package.module:Class` or `./path/to/file.py:Class`.
+    instrument, instruments
+        Full names `venue:SYMBOL`; one of the two is given.
+    on_error
+        What a failing strategy ends: itself, or (`stop`) the bot.
+    clean_up
+        As for the bot, in ns; the earliest deadline counts.
+    """
+
+    type: str
+    name: str
+    instrument: str | None = None
+    instruments: tuple[str, ...] = ()
+    params: Mapping[str, Any] = attrs.field(factory=dict, repr=_masked_repr)
+    on_error: Literal["end", "stop"] = "end"
+    clean_up: Duration
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The full names of what it trades, however they were given."""
+        return self.instruments if self.instrument is None else (self.instrument,)
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """A whole config, checked as far as it can be without its plug-ins.
+
+    `source` is the path as given, for messages; relative paths in it start at `base_dir`.
+    """
+
+    bot: BotConfig
+    venues: Mapping[str, VenueConfig]
+    strategies: tuple[StrategyConfig, ...]
+    risk: Mapping[str, Any] = attrs.field(factory=dict, repr=_masked_repr)
+    source: str
+    base_dir: str
+    _secrets: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False)
+
+    def redact(self, text: str) -> str:
+        """Return `text` with `***` for every secret of this config (four characters or more)."""
+        return redacted(text, self._secrets)
+
+    def show(self) -> str:
+        """Return this config as TOML text: what holds now, defaults filled in, secrets masked."""
+        tables = {
+            "bot": unstructure(self.bot),
+            "venues": {
+                name: {"type": venue.type, **venue.options} for name, venue in self.venues.items()
+            },
+            "strategies": [_without_empty(unstructure(each)) for each in self.strategies],
+            "risk": self.risk,
+        }
+        return emit(escaped(masked(tables, self._secrets)))
+
+
+def _without_empty(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in table.items() if value not in (None, [], (), {})}
+
+
+def show(config: Config) -> str:
+    """Return `config` as TOML text: what holds now, defaults filled in, secrets masked."""
+    return config.show()
