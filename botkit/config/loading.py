@@ -3,7 +3,6 @@
 import os
 import re
 import tomllib
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -14,7 +13,8 @@ from botkit.config.describing import found, listed, nearest
 from botkit.config.durations import Duration
 from botkit.config.emitting import quote_key
 from botkit.config.environment import Expansion
-from botkit.config.overriding import apply_overrides, short_name
+from botkit.config.naming import effective_names
+from botkit.config.overriding import apply_overrides
 from botkit.config.secrets import redacted, secrets_in
 from botkit.config.sections import NAME_PATTERN, BotConfig, Config, StrategyConfig, VenueConfig
 from botkit.config.structuring import structure
@@ -193,21 +193,16 @@ class _Reader:
         )
 
     def _names(self, tables: Sequence[_StrategyTable | None]) -> list[str]:
-        """Return a name for each: as given, else the type's short name, numbered if taken."""
-        given = Counter(table.name for table in tables if table and table.name)
-        names: list[str] = []
-        for i, table in enumerate(tables):
-            key = f"strategies.{i}.name"
-            name = (table.name or short_name(table.type)) if table else ""
-            if table and table.name in names:
+        names = effective_names([(each.name, each.type) if each else (None, "") for each in tables])
+        for i, (table, name) in enumerate(zip(tables, names, strict=True)):
+            if table is None:
+                continue
+            if name in names[:i]:
                 text = f"found {found(name)}, which another strategy has, allowed: its own name"
-                self._object(key, text)
-            elif table and not re.fullmatch(NAME_PATTERN, name):
+                self._object(f"strategies.{i}.name", text)
+            elif not re.fullmatch(NAME_PATTERN, name):
                 text = f"missing, since {found(table.type)} makes none, allowed: {NAME_PATTERN}"
-                self._object(key, text)
-            elif table and not table.name:
-                name = _free_name(name, {*names, *given})
-            names.append(name)
+                self._object(f"strategies.{i}.name", text)
         return names
 
     def _check_instruments(
@@ -234,12 +229,3 @@ class _Reader:
                 key,
                 f"found {found(symbol)}, allowed: a symbol of the venues {listed(venues)}{hint}",
             )
-
-
-def _free_name(name: str, taken: set[str]) -> str:
-    number = 1
-    free = name
-    while free in taken:
-        number += 1
-        free = f"{name}_{number}"
-    return free

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from botkit.config.describing import listed, nearest
+from botkit.config.naming import effective_names
 
-__all__ = ["apply_overrides", "short_name"]
+__all__ = ["apply_overrides"]
 
 _SEGMENT: Final = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^.="'\s]+))\s*([.=])""")
 
@@ -31,12 +32,6 @@ def apply_overrides(document: dict[str, Any], overrides: Sequence[str]) -> list[
         except _OverrideError as error:
             problems.append(str(error))
     return problems
-
-
-def short_name(type_: str) -> str:
-    """Return what a strategy is called if nothing else is said: its class, file or entry point."""
-    name = type_.rpartition(":")[2] if ":" in type_ else type_
-    return name.rpartition("/")[2].removesuffix(".py")
 
 
 def _split(override: str) -> tuple[list[str], str]:
@@ -79,7 +74,7 @@ def _place(here: Any, key: str, trail: str) -> str | int:
         raise _OverrideError(f"--set {trail}.{key}: {trail} is a single value, it holds no {key}")
     if key.isascii() and key.isdigit() and len(key) < 6 and int(key) < len(here):  # noqa: PLR2004
         return int(key)
-    names = [_name_of(element) for element in here]
+    names = effective_names([_name_and_type(element) for element in here])
     if names.count(key) == 1:
         return names.index(key)
     known = [*map(str, range(len(here))), *filter(None, names)]
@@ -89,8 +84,8 @@ def _place(here: Any, key: str, trail: str) -> str | int:
     )
 
 
-def _name_of(element: Any) -> str:
+def _name_and_type(element: Any) -> tuple[str | None, str]:
     if not isinstance(element, Mapping):
-        return ""
+        return None, ""
     name, type_ = element.get("name"), element.get("type")
-    return name if isinstance(name, str) else short_name(type_) if isinstance(type_, str) else ""
+    return name if isinstance(name, str) else None, type_ if isinstance(type_, str) else ""
