@@ -1,0 +1,195 @@
+"""The journal's file and lock: opening them, their shape, and what to say when they fail.
+
+One row of `run` is one run. One row of `batch` is what was committed at once: a JSON array of
+entries, each with its `type`. The view `entry` shows them one by one to any SQLite program::
+
+    SELECT kind, body FROM entry WHERE run = 3 AND kind = 'fill';
+"""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from botkit.errors import AlreadyRunningError, ConfigError, JournalError
+
+__all__ = ["LockFile", "connect", "connect_read_only", "explain", "is_journal", "journal_paths"]
+
+APPLICATION_ID: Final = 0x626F746B  # "botk", so that a journal is told from any other file
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        """
+        CREATE TABLE run (
+            id INTEGER PRIMARY KEY,
+            run_id TEXT NOT NULL UNIQUE,
+            mode TEXT NOT NULL,
+            config TEXT NOT NULL,
+            started_ns INTEGER NOT NULL,
+            first_batch INTEGER NOT NULL,
+            ended_ns INTEGER,
+            exit_code INTEGER,
+            reason TEXT,
+            summary TEXT,
+            hash TEXT,
+            swept TEXT,
+            checkpoint_batch INTEGER,
+            checkpoint BLOB
+        )
+        """,
+        """
+        CREATE TABLE batch (
+            id INTEGER PRIMARY KEY,
+            run INTEGER NOT NULL,
+            body BLOB NOT NULL
+        )
+        """,
+        """
+        CREATE VIEW entry AS
+        SELECT batch.run AS run, batch.id AS batch, item.key AS position,
+               json_extract(item.value, '$.type') AS kind, item.value AS body
+        FROM batch, json_each(CAST(batch.body AS TEXT)) AS item
+        """,
+        f"PRAGMA application_id = {APPLICATION_ID}",
+    ),
+)
+"""Statements that bring a file from version n to n + 1; each runs once, in one transaction."""
+
+
+def journal_paths(state_dir: Path, bot: str) -> tuple[Path, Path]:
+    """Return the journal and the lock file of `bot`."""
+    if not bot or Path(bot).name != bot:
+        raise ConfigError(
+            f"bot name {bot!r}: it names files in {state_dir}, so it must not be empty or hold a "
+            "path separator"
+        )
+    return state_dir / f"{bot}.sqlite", state_dir / f"{bot}.lock"
+
+
+class LockFile:
+    """Held by one process from opening until it closes or dies, however it dies."""
+
+    def __init__(self, path: Path, bot: str) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise JournalError(
+                f"{path}: cannot be written ({exc.strerror}); the bot keeps its journal there: "
+                "give it a state_dir that its user may write to"
+            ) from exc
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.pread(self._fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(self._fd)
+            raise AlreadyRunningError(
+                f"bot {bot!r} is running already, as process {pid}, and holds {path}: stop it, "
+                "or give this bot another name or state_dir"
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def close(self) -> None:
+        """Let the next one in. The file stays: removing it could remove another's lock."""
+        os.close(self._fd)
+
+
+def connect(path: Path, synchronous: str) -> sqlite3.Connection:
+    """Open the journal for writing, made or brought up to date if need be."""
+    if synchronous not in {"NORMAL", "FULL"}:
+        raise ConfigError(f"journal synchronous {synchronous!r}: it must be 'NORMAL' or 'FULL'")
+    # No waiting for locks: nobody else writes, and if someone does, the loop must not freeze.
+    # FULL commits in a thread, one commit at a time, so SQLite's own check would be wrong.
+    with _opened(path, str(path), timeout_s=0.0) as db:
+        version = _check_version(path, db)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute(f"PRAGMA synchronous = {synchronous}")
+        if version < len(MIGRATIONS):
+            _migrate(db, version)
+        # Find damage now, where a person looks, rather than at the first order.
+        for query in ("SELECT max(id) FROM batch", "SELECT max(run_id) FROM run"):
+            db.execute(query).fetchall()
+        return db
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """Open the journal for looking at, also while its bot runs."""
+    if not path.is_file():
+        raise JournalError(f"journal {path}: there is no such file; has this bot run yet?")
+    with _opened(path, f"{path.resolve().as_uri()}?mode=ro", timeout_s=1.0) as db:
+        version = _check_version(path, db)
+        if version < len(MIGRATIONS):
+            raise JournalError(
+                f"journal {path}: its version is {version} and this botkit reads version "
+                f"{len(MIGRATIONS)}; run the bot once, which brings it up to date"
+            )
+        return db
+
+
+@contextlib.contextmanager
+def _opened(path: Path, target: str, timeout_s: float) -> Iterator[sqlite3.Connection]:
+    """Open a database and hand it over; if that or the body fails, close it and say why."""
+    with contextlib.ExitStack() as stack:
+        try:
+            db = sqlite3.connect(
+                target,
+                timeout=timeout_s,
+                isolation_level=None,
+                check_same_thread=False,
+                uri=target.startswith("file:"),
+            )
+            stack.callback(db.close)
+            yield db
+        except sqlite3.Error as exc:
+            raise JournalError(f"journal {path}: {explain(exc)}") from exc
+        stack.pop_all()
+
+
+def is_journal(path: Path) -> bool:
+    """Tell by its first bytes whether a file is a journal (an empty or foreign one is not)."""
+    with path.open("rb") as file:
+        head = file.read(72)
+    return head[68:72] == APPLICATION_ID.to_bytes(4, "big")
+
+
+def explain(exc: sqlite3.Error) -> str:
+    """Return what went wrong and what a person can do about it."""
+    name = getattr(exc, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return f"another program holds its write lock ({exc}); end that program"
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        return f"it cannot be written ({exc}); free space on its disk, or mend the disk"
+    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        return (
+            f"the file is damaged ({exc}); look at the venue for orders of the last run, then "
+            "move the file away and start again"
+        )
+    return f"{exc}; see that its folder exists and that the bot's user may write there"
+
+
+def _check_version(path: Path, db: sqlite3.Connection) -> int:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise JournalError(
+            f"journal {path}: written by a newer botkit (version {version}, this one knows "
+            f"{len(MIGRATIONS)}); use that botkit, or move the file away"
+        )
+    return int(version)
+
+
+def _migrate(db: sqlite3.Connection, version: int) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for statements in MIGRATIONS[version:]:
+            for statement in statements:
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        db.execute("COMMIT")
+    except sqlite3.Error:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise

@@ -1,0 +1,220 @@
+"""Where each order of a run stood, worked out from the run's journal entries in order.
+
+An order that was replaced may rest under several client order ids until the venue says which
+one it is; it may rest as long as one of them may.
+"""
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from botkit.model import (
+    CleanUpExpired,
+    ClientOrderId,
+    ExecType,
+    ExecutionReport,
+    Fill,
+    NewOrder,
+    OrderCancelReject,
+    OrdStatus,
+    Refused,
+    ReplaceOrder,
+    RequestKind,
+    SendFailed,
+    VenueOrderId,
+)
+from botkit.ports import JournalEntry
+
+__all__ = ["OpenRun", "OrderFold", "OrderRecord"]
+
+CLOSED: Final = frozenset(
+    {OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED}
+)
+
+
+class OrderRecord(msgspec.Struct, kw_only=True):
+    """One order as the journal last knew it.
+
+    `client_order_ids` are all it has had, `resting_ids` those under which it may still rest,
+    both oldest first; `replace` is the last replace asked for, whatever became of it.
+    `ord_status` and `cum_qty` are the last told (PENDING_NEW and 0 if nothing was).
+    """
+
+    request: NewOrder
+    client_order_ids: list[ClientOrderId]
+    resting_ids: list[ClientOrderId]
+    venue_order_ids: list[VenueOrderId] = msgspec.field(default_factory=list)
+    ord_status: OrdStatus = OrdStatus.PENDING_NEW
+    cum_qty: Decimal = Decimal(0)
+    filled_qty: Decimal = Decimal(0)  # the sum of its fills; `cum_qty` may be ahead of it
+    replace: ReplaceOrder | None = None
+
+    @property
+    def may_rest(self) -> bool:
+        """True unless the venue said that it is over, or it surely never left us."""
+        return bool(self.resting_ids)
+
+    @property
+    def keep(self) -> bool:
+        """True if a person wants it to rest after the bot has gone."""
+        return self.request.keep
+
+
+class OpenRun(msgspec.Struct, kw_only=True, frozen=True):
+    """A run whose orders may still rest: killed (`exit_code` None), or ended in doubt (3).
+
+    `orders` are those that may rest, in order of submission; kept ones are among them.
+    """
+
+    run_id: str
+    mode: str
+    started_ns: int
+    exit_code: int | None
+    orders: tuple[OrderRecord, ...]
+
+
+class OrderFold:
+    """Takes journal entries in order and keeps what each order's state is.
+
+    Orders that are over are forgotten, unless `keep_closed`. Reports on orders that are not
+    ours, or forgotten, change nothing.
+    """
+
+    def __init__(self, orders: Iterable[OrderRecord] = (), *, keep_closed: bool = False) -> None:
+        self._keep_closed = keep_closed
+        self._orders: dict[ClientOrderId, OrderRecord] = {}  # by first id
+        self._by_id: dict[ClientOrderId, OrderRecord] = {}
+        self._by_venue_id: dict[tuple[str, VenueOrderId], ClientOrderId] = {}
+        self._take: dict[type, Callable[[Any], None]] = {
+            NewOrder: self._on_new,
+            ReplaceOrder: self._on_replace,
+            ExecutionReport: self._on_report,
+            Fill: self._on_fill,
+            OrderCancelReject: self._on_cancel_reject,
+            SendFailed: self._on_send_failed,
+            Refused: self._on_refused,
+            CleanUpExpired: self._on_clean_up_expired,
+        }
+        for order in orders:
+            self._add(order)
+
+    def orders(self) -> list[OrderRecord]:
+        """Return the orders, first submitted first; without `keep_closed`, those that may rest."""
+        return list(self._orders.values())
+
+    def apply(self, entry: JournalEntry) -> None:
+        """Take the next entry."""
+        take = self._take.get(type(entry))
+        if take is not None:
+            take(entry)
+
+    def _add(self, order: OrderRecord) -> None:
+        self._orders[order.client_order_ids[0]] = order
+        for client_order_id in order.client_order_ids:
+            self._by_id[client_order_id] = order
+        for venue_order_id in order.venue_order_ids:
+            key = (order.request.symbol, venue_order_id)
+            self._by_venue_id[key] = order.client_order_ids[-1]
+
+    def _on_new(self, request: NewOrder) -> None:
+        first = request.client_order_id
+        self._add(OrderRecord(request=request, client_order_ids=[first], resting_ids=[first]))
+
+    def _on_replace(self, request: ReplaceOrder) -> None:
+        order = self._by_id.get(request.orig_client_order_id)
+        if order is None:
+            return
+        new = request.client_order_id
+        order.replace = request
+        self._by_id[new] = order
+        if new not in order.client_order_ids:
+            order.client_order_ids.append(new)
+            order.resting_ids.append(new)
+
+    def _on_report(self, report: ExecutionReport) -> None:
+        client_order_id = self._name(report)
+        order = None if client_order_id is None else self._by_id.get(client_order_id)
+        if order is None or client_order_id is None:
+            return
+        venue_order_id = report.venue_order_id
+        if venue_order_id is not None:
+            self._by_venue_id[report.symbol, venue_order_id] = client_order_id
+            if venue_order_id not in order.venue_order_ids:
+                order.venue_order_ids.append(venue_order_id)
+        if report.cum_qty is not None and report.cum_qty > order.cum_qty:
+            order.cum_qty = report.cum_qty
+        if report.exec_type is ExecType.REPLACED and client_order_id in order.resting_ids:
+            # The order lives on under this id alone.
+            del order.resting_ids[: order.resting_ids.index(client_order_id)]
+        if report.ord_status in CLOSED:
+            self._end(order, client_order_id, report.ord_status)
+        elif order.resting_ids:
+            order.ord_status = report.ord_status
+
+    def _name(self, report: ExecutionReport) -> ClientOrderId | None:
+        """Return the id under which we know the order that `report` is about."""
+        for client_order_id in (report.client_order_id, report.orig_client_order_id):
+            if client_order_id is not None and client_order_id in self._by_id:
+                return client_order_id
+        if report.venue_order_id is None:
+            return None
+        return self._by_venue_id.get((report.symbol, report.venue_order_id))
+
+    def _on_fill(self, fill: Fill) -> None:
+        order = self._by_id.get(fill.client_order_id)
+        if order is not None:
+            order.filled_qty += fill.qty
+            order.cum_qty = max(order.cum_qty, order.filled_qty)
+
+    def _on_cancel_reject(self, reject: OrderCancelReject) -> None:
+        if reject.response_to is RequestKind.REPLACE and reject.client_order_id is not None:
+            self._drop_replace(reject.client_order_id)
+
+    def _on_send_failed(self, failure: SendFailed) -> None:
+        order = self._by_id.get(failure.client_order_id)
+        if order is None:
+            return
+        if failure.reached_venue:
+            order.ord_status = OrdStatus.UNKNOWN
+        elif failure.request is RequestKind.NEW:
+            self._end(order, failure.client_order_id, OrdStatus.REJECTED)
+        elif failure.request is RequestKind.REPLACE:
+            self._drop_replace(failure.client_order_id)
+
+    def _on_refused(self, refused: Refused) -> None:
+        order = self._by_id.get(refused.client_order_id)
+        if order is None:
+            return
+        if refused.request is RequestKind.NEW:
+            self._end(order, refused.client_order_id, OrdStatus.REJECTED)
+        elif refused.request is RequestKind.REPLACE:
+            self._drop_replace(refused.client_order_id)
+
+    def _on_clean_up_expired(self, expired: CleanUpExpired) -> None:
+        for client_order_id in expired.client_order_ids:
+            order = self._by_id.get(client_order_id)
+            if order is not None and order.resting_ids:
+                order.ord_status = OrdStatus.UNKNOWN
+
+    def _drop_replace(self, client_order_id: ClientOrderId) -> None:
+        """Forget the id a replace would have given; the order's first id is never one."""
+        order = self._by_id.get(client_order_id)
+        if order is not None and client_order_id != order.client_order_ids[0]:
+            self._end(order, client_order_id, order.ord_status)
+
+    def _end(self, order: OrderRecord, client_order_id: ClientOrderId, status: OrdStatus) -> None:
+        """End what may rest under one id; the order is over when no id is left."""
+        if client_order_id in order.resting_ids:
+            order.resting_ids.remove(client_order_id)
+        if order.resting_ids:
+            return
+        order.ord_status = status
+        if self._keep_closed:
+            return
+        self._orders.pop(order.client_order_ids[0], None)
+        for known in order.client_order_ids:
+            self._by_id.pop(known, None)
+        for venue_order_id in order.venue_order_ids:
+            self._by_venue_id.pop((order.request.symbol, venue_order_id), None)
