@@ -29,13 +29,13 @@ class MaxOpenOrders:
         own = self.limits.by_symbol.get(request.symbol)
         limit = own if own is not None else self.limits.everywhere
         if limit is None:
-            return Verdict(self.key, True)
+            return Verdict(self.key, passed=True)
         count = context.workload.open_orders(request.symbol if own is not None else None)
         after = Decimal(count + 1 if isinstance(request, NewOrder) else count)
         if after <= limit:
-            return Verdict(self.key, True, limit, after)
+            return Verdict(self.key, passed=True, limit=limit, measured=after)
         text = (
             f"{count} orders may be working already, {self.key} is {limit}: "
             "cancel some or raise the limit"
         )
-        return Verdict(self.key, False, limit, after, text)
+        return Verdict(self.key, passed=False, limit=limit, measured=after, text=text)

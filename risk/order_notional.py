@@ -33,20 +33,20 @@ class MaxOrderNotional:
         """Refuse an order worth more than the limit, or of a worth nobody can tell."""
         limit = self.limits.of(request.symbol)
         if limit is None:
-            return Verdict(self.key, True)
+            return Verdict(self.key, passed=True)
         price = request.price or _expected_price(request, context)
         if price is None:
             text = f"{request.symbol} has no price yet, so {self.key} cannot be checked: wait"
-            return Verdict(self.key, False, limit, None, text)
+            return Verdict(self.key, passed=False, limit=limit, text=text)
         value = context.instrument.notional(price, request.order_qty)
         if value <= limit:
-            return Verdict(self.key, True, limit, value)
+            return Verdict(self.key, passed=True, limit=limit, measured=value)
         text = (
             f"{request.order_qty} x {price} of {request.symbol} is {value} "
             f"{context.instrument.quote}, above {self.key} {limit}: "
             "make the order smaller or raise the limit"
         )
-        return Verdict(self.key, False, limit, value, text)
+        return Verdict(self.key, passed=False, limit=limit, measured=value, text=text)
 
 
 def _expected_price(request: NewOrder | ReplaceOrder, context: RiskContext) -> Decimal | None:

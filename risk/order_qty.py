@@ -28,9 +28,9 @@ class MaxOrderQty:
         limit = self.limits.of(request.symbol)
         qty = request.order_qty
         if limit is None or qty <= limit:
-            return Verdict(self.key, True, limit, qty)
+            return Verdict(self.key, passed=True, limit=limit, measured=qty)
         text = (
             f"order_qty {qty} {context.instrument.base} of {request.symbol} is above "
             f"{self.key} {limit}: split the order or raise the limit"
         )
-        return Verdict(self.key, False, limit, qty, text)
+        return Verdict(self.key, passed=False, limit=limit, measured=qty, text=text)

@@ -37,7 +37,7 @@ class PriceCollar:
         """Refuse a price beyond the collar; `measured` is how far beyond the touch, in bps."""
         limit = self.limits.of(request.symbol)
         if limit is None:
-            return Verdict(self.key, True)
+            return Verdict(self.key, passed=True)
         is_buy = request.side is Side.BUY
         touch = context.ask_px if is_buy else context.bid_px
         if isnan(touch):
@@ -45,17 +45,17 @@ class PriceCollar:
                 f"{request.symbol} shows no {'ask' if is_buy else 'bid'}, so {self.key} "
                 "cannot be checked: wait for market data"
             )
-            return Verdict(self.key, False, limit, None, text)
+            return Verdict(self.key, passed=False, limit=limit, text=text)
         price = request.price
         if price is None:
-            return Verdict(self.key, True, limit, Decimal(0))
+            return Verdict(self.key, passed=True, limit=limit, measured=Decimal(0))
         stop_px = request.stop_px if isinstance(request, NewOrder) else None
         reference = stop_px if stop_px is not None else Decimal(repr(touch))
         beyond = (price - reference) / reference * BPS * request.side.sign
         if beyond <= limit:
-            return Verdict(self.key, True, limit, beyond)
+            return Verdict(self.key, passed=True, limit=limit, measured=beyond)
         text = (
             f"price {price} of {request.symbol} is {beyond:.1f} bps beyond {reference}, more "
             f"than {self.key} {limit}: price it nearer"
         )
-        return Verdict(self.key, False, limit, beyond, text)
+        return Verdict(self.key, passed=False, limit=limit, measured=beyond, text=text)
