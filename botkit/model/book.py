@@ -48,7 +48,8 @@ class Book:
     """Bids and asks of one instrument. Prices and quantities are floats.
 
     With depth (a snapshot or delta was seen) a quote only trims and tops the book: it is newer
-    than the depth, so levels better than it are gone. Without depth the book is the quote.
+    than the depth, so levels better than it are gone, and all of a side that it shows empty.
+    Without depth the book is the quote. A crossed quote makes a crossed book, never a hidden one.
     """
 
     __slots__ = ("_asks", "_bids", "has_depth", "symbol")
@@ -98,11 +99,13 @@ class Book:
         if quote.bid_qty > 0:
             self._bids.cut_above(quote.bid_px)
             self._bids.set(quote.bid_px, quote.bid_qty)
-            self._asks.cut_below(quote.bid_px)
+        else:
+            self._bids.replace(())
         if quote.ask_qty > 0:
             self._asks.cut_below(quote.ask_px)
             self._asks.set(quote.ask_px, quote.ask_qty)
-            self._bids.cut_above(quote.ask_px)
+        else:
+            self._asks.replace(())
 
     @property
     def bid(self) -> float:
@@ -131,7 +134,7 @@ class Book:
         return (self._bids if side is Side.BUY else self._asks).qty.get(price, 0.0)
 
     def covers(self, side: Side, price: float) -> bool:
-        """True if the book tells what `side` shows at `price`: the last level shown is no better.
+        """Say whether the book tells what `side` shows at `price`: its last level is no better.
 
         A book made of quotes covers only what is at or better than the best price.
         """
@@ -142,9 +145,14 @@ class Book:
 
     def levels(self, side: Side, depth: int | None = None) -> list[Level]:
         """Return (price, quantity) of the bids (BUY) or asks (SELL), best first."""
-        ladder = self._bids if side is Side.BUY else self._asks
-        prices = ladder.prices[::-1] if side is Side.BUY else ladder.prices
-        return [(price, ladder.qty[price]) for price in prices[:depth]]
+        if side is Side.BUY:
+            ladder = self._bids
+            prices = ladder.prices[: None if depth is None else -depth - 1 : -1]
+        else:
+            ladder = self._asks
+            prices = ladder.prices[:depth]
+        qty = ladder.qty
+        return [(price, qty[price]) for price in prices]
 
     def bids(self, depth: int | None = None) -> list[Level]:
         """Return the bids, best first."""
