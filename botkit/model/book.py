@@ -20,7 +20,8 @@ class _Ladder:
         self.prices: list[float] = []
 
     def replace(self, levels: Iterable[Level]) -> None:
-        self.qty = {price: qty for price, qty in levels if qty > 0}
+        latest = dict(levels)  # of a price named twice, the last quantity is the one that holds
+        self.qty = {price: qty for price, qty in latest.items() if qty > 0}
         self.prices = sorted(self.qty)
 
     def set(self, price: float, qty: float) -> None:
