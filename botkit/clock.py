@@ -4,14 +4,15 @@ This is the only module that may read the clock.
 """
 
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 import trio
 
 __all__ = ["BacktestClock", "Clock", "LiveClock", "wall_time_ns"]
 
-NS_PER_S = 1_000_000_000
+NS_PER_S: Final = 1_000_000_000
+FOREVER_S: Final = 1e6
 
 
 def wall_time_ns() -> int:
@@ -62,12 +63,44 @@ class LiveClock:
         await trio.sleep_until(self.trio_deadline(due_ns))
 
 
-@attrs.define(kw_only=True)
-class BacktestClock:
-    """Time that a loop moves: `current_ns` is set before each event. Nobody sleeps on it."""
+@attrs.define(kw_only=True, eq=False)
+class BacktestClock(trio.abc.Clock):
+    """Time that a loop moves, for the engine and, handed to `trio.run`, for trio as well.
 
-    current_ns: int
+    Attributes
+    ----------
+    origin_ns
+        Where the run starts; 0 on trio's clock.
+    current_ns
+        The time of the event being handled. Never moved back.
+    """
+
+    origin_ns: int = 0
+    current_ns: int = 0
+
+    def begin(self, origin_ns: int) -> None:
+        """Set the start, once, before anybody has looked at the clock."""
+        self.origin_ns = self.current_ns = origin_ns
 
     def now_ns(self) -> int:
         """Return the time of the event being handled."""
         return self.current_ns
+
+    def trio_deadline(self, due_ns: int) -> float:
+        """Return `due_ns` on trio's clock, in seconds since the start."""
+        return (due_ns - self.origin_ns) / NS_PER_S
+
+    async def sleep_until(self, due_ns: int) -> None:
+        """Return once the loop has reached `due_ns`."""
+        await trio.sleep_until(self.trio_deadline(due_ns))
+
+    def start_clock(self) -> None:
+        """Do nothing: the loop moves this clock."""
+
+    def current_time(self) -> float:
+        """Return the seconds since the start."""
+        return (self.current_ns - self.origin_ns) / NS_PER_S
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        """Return 0 for a deadline that has come; else a wait that only the loop ends."""
+        return 0.0 if deadline <= self.current_time() else FOREVER_S

@@ -128,6 +128,8 @@ class Venue(Protocol):
     fees: FeeSchedule
     instruments: Mapping[str, Instrument]
     """By full symbol; complete once `prepare` has returned."""
+    keeps_orders: bool
+    """Whether orders can outlive this process. False: they are matched in it and end with it."""
 
     @classmethod
     def from_setup(cls, setup: VenueSetup) -> "Venue":
@@ -139,10 +141,10 @@ class Venue(Protocol):
         ...
 
     async def run(self, deliver: Deliver, clock: Clock) -> None:
-        """Serve one connection; raise `VenueDisconnectedError` when it is lost.
+        """Serve one connection until canceled; raise `VenueDisconnectedError` when it is lost.
 
         The first event delivered is a `FeedGap`, so starting and restarting are one path; a
-        `VenueStatus` follows once orders can be sent. Returns only if the feed has an end.
+        `VenueStatus` follows once orders can be sent, a `FeedEnded` if the feed has an end.
         Events carry `receive_time_ns`, never falling.
         """
         ...
@@ -185,7 +187,10 @@ class SimulatedVenue(Protocol):
         ...
 
     def feed_events(self, start_ns: int) -> Iterator[MarketEvent]:
-        """Yield market data in order of `receive_time_ns`; `start_ns` where the feed has no own."""
+        """Yield market data in order of `receive_time_ns`, a `FeedEnded` last.
+
+        `start_ns` is where it starts if the feed has no times of its own.
+        """
         ...
 
     def next_due_ns(self) -> int | None:

@@ -47,10 +47,10 @@ class StrategySlot:
             if getattr(type(strategy), hook) is not getattr(Strategy, hook)
         }
         self.has_run = type(strategy).run is not Strategy.run
-        self.timers: dict[str, object] = {}
+        self.timers: dict[str, int] = {}
         self.ended = False
         self.error = ""
-        self.paused = ""
+        self.blocked = ""  # why its new orders are refused
         self.on_end: Callable[[], None] = _nothing
 
     # --- StrategyContext --------------------------------------------------------------------

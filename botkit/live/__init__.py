@@ -1,1 +1,3 @@
-"""To be described."""
+"""A run in real time: venues and timers served by trio tasks."""
+
+from botkit.live.links import serve_links as serve_links

@@ -25,6 +25,7 @@ from botkit.model.instrument import Number as Number
 from botkit.model.market import Bar as Bar
 from botkit.model.market import BookDelta as BookDelta
 from botkit.model.market import BookSnapshot as BookSnapshot
+from botkit.model.market import FeedEnded as FeedEnded
 from botkit.model.market import FeedGap as FeedGap
 from botkit.model.market import Level as Level
 from botkit.model.market import Quote as Quote

@@ -10,7 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from botkit.model.account import Balance, VenueStatus
-from botkit.model.market import Bar, BookDelta, BookSnapshot, FeedGap, Quote, Trade
+from botkit.model.market import Bar, BookDelta, BookSnapshot, FeedEnded, FeedGap, Quote, Trade
 from botkit.model.orders import (
     Approved,
     AskListing,
@@ -156,7 +156,7 @@ class OperatorCommand(msgspec.Struct, frozen=True, kw_only=True, tag="operator_c
     receive_time_ns: int
 
 
-MarketEvent = Quote | Trade | BookSnapshot | BookDelta | Bar | FeedGap
+MarketEvent = Quote | Trade | BookSnapshot | BookDelta | Bar | FeedGap | FeedEnded
 Event = (
     MarketEvent
     | ExecutionReport

@@ -7,7 +7,7 @@ latency (receive before exchange) is data, not an error.
 
 import msgspec
 
-__all__ = ["Bar", "BookDelta", "BookSnapshot", "FeedGap", "Level", "Quote", "Trade"]
+__all__ = ["Bar", "BookDelta", "BookSnapshot", "FeedEnded", "FeedGap", "Level", "Quote", "Trade"]
 
 Level = tuple[float, float]
 """(price, quantity) in quote currency per unit and in base units (or contracts)."""
@@ -88,4 +88,11 @@ class FeedGap(msgspec.Struct, gc=False, frozen=True, tag="feed_gap"):
     venue: str
     reason: str
     symbol: str = ""
+    receive_time_ns: int = 0
+
+
+class FeedEnded(msgspec.Struct, gc=False, frozen=True, tag="feed_ended"):
+    """A recording is over: no more market data will come from `venue`. Orders still work."""
+
+    venue: str
     receive_time_ns: int = 0

@@ -1,0 +1,203 @@
+"""From a config to a bot: plug-ins found and checked, then put together around an engine."""
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from botkit.clock import Clock
+from botkit.config import Config, StrategyConfig, load_plugin, load_strategy_class, structure
+from botkit.engine import Engine, EngineSettings
+from botkit.engine.core import Log
+from botkit.engine.dispatch import Dispatcher
+from botkit.errors import ConfigError
+from botkit.model import Instrument
+from botkit.ports import Journal, RiskRule, SimulatedVenue, Venue, VenueSetup
+from botkit.scope import CleanUpBudget
+from botkit.shell import Bot
+from botkit.strategy import Strategy
+
+__all__ = ["Plan", "PlannedStrategy", "assemble", "check", "replay_run_id"]
+
+NS_PER_S = 1_000_000_000
+
+
+@attrs.frozen(kw_only=True)
+class PlannedStrategy:
+    """One strategy of a config, its class found and its parameters checked."""
+
+    config: StrategyConfig
+    strategy_class: type[Strategy]
+    params: Any
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """A config with all its plug-ins built; nothing has connected."""
+
+    config: Config
+    venues: Mapping[str, Venue]
+    strategies: tuple[PlannedStrategy, ...]
+    rules: tuple[RiskRule, ...]
+
+    async def prepare(self) -> dict[str, Instrument]:
+        """Let every venue fetch its instruments; return them all by symbol.
+
+        Raises
+        ------
+        ConfigError
+            A strategy wants an instrument its venue does not have.
+        """
+        instruments: dict[str, Instrument] = {}
+        for venue in self.venues.values():
+            await venue.prepare()
+            instruments.update(venue.instruments)
+        missing = [
+            f"{self.config.source}: strategy {planned.config.name}: found {symbol!r}, allowed: "
+            f"{', '.join(sorted(instruments)) or 'nothing'}"
+            for planned in self.strategies
+            for symbol in planned.config.symbols
+            if symbol not in instruments
+        ]
+        if missing:
+            raise ConfigError(missing)
+        return instruments
+
+    def simulated(self) -> list[SimulatedVenue]:
+        """Return the venues that live in this process."""
+        return [venue for venue in self.venues.values() if isinstance(venue, SimulatedVenue)]
+
+    def is_full_speed(self) -> bool:
+        """Tell whether every feed is to be played as fast as it goes.
+
+        Raises
+        ------
+        ConfigError
+            Some are and some are not: their times could not be merged.
+        """
+        fast = [name for name, venue in self.venues.items() if _speed(venue) == math.inf]
+        if fast and len(fast) < len(self.venues):
+            slow = [name for name in self.venues if name not in fast]
+            raise ConfigError(
+                f'{self.config.source}: venues {", ".join(fast)} play at speed "max" and '
+                f"{', '.join(slow)} do not: give all the same speed"
+            )
+        return bool(fast)
+
+
+def _speed(venue: Venue) -> float:
+    return venue.speed if isinstance(venue, SimulatedVenue) else 1.0
+
+
+def check(config: Config) -> Plan:
+    """Find and build every plug-in of `config`; nothing connects.
+
+    Raises
+    ------
+    ConfigError
+        With the problems of all of them at once.
+    """
+    problems: list[str] = []
+
+    def attempt(build: Callable[[], Any]) -> Any:
+        try:
+            return build()
+        except ConfigError as exc:
+            problems.extend(exc.problems)
+
+    venues = {name: attempt(lambda name=name: _build_venue(config, name)) for name in config.venues}
+    strategies = [
+        attempt(lambda each=each: _plan_strategy(config, each)) for each in config.strategies
+    ]
+    rules = [attempt(lambda key=key: _build_rule(config, key)) for key in config.risk]
+    if problems:
+        raise ConfigError(problems)
+    return Plan(config=config, venues=venues, strategies=tuple(strategies), rules=tuple(rules))
+
+
+def _build_venue(config: Config, name: str) -> Venue:
+    table = config.venues[name]
+    source = f"{config.source}: venues.{name}"
+    plugin: Any = load_plugin("botkit.venues", table.type, f"{source}.type")
+    symbols = (symbol for each in config.strategies for symbol in each.symbols)
+    setup = VenueSetup(
+        name=name,
+        options=table.options,
+        symbols=tuple(dict.fromkeys(s for s in symbols if s.partition(":")[0] == name)),
+        source=source,
+        base_dir=config.base_dir,
+    )
+    venue: Venue = plugin.from_setup(setup)
+    return venue
+
+
+def _plan_strategy(config: Config, table: StrategyConfig) -> PlannedStrategy:
+    source = f"{config.source}: strategies.{table.name}"
+    found = load_strategy_class(table.type, f"{source}.type", config.base_dir)
+    if not issubclass(found, Strategy):
+        raise ConfigError(
+            f"{source}.type: {table.type!r} is the class {found.__qualname__}, which is no "
+            "botkit.Strategy: derive it from Strategy"
+        )
+    if not attrs.has(found.Params):
+        raise ConfigError(
+            f"{source}.type: {found.__qualname__}.Params is no attrs class: "
+            "put @attrs.frozen above it"
+        )
+    params = structure(found.Params, table.params, source, key="params")
+    return PlannedStrategy(config=table, strategy_class=found, params=params)
+
+
+def _build_rule(config: Config, key: str) -> RiskRule:
+    source = f"{config.source}: risk.{key}"
+    plugin: Any = load_plugin("botkit.risk", key, source)
+    rule: RiskRule = plugin.from_config(config.risk[key], source)
+    return rule
+
+
+def assemble(
+    plan: Plan,
+    instruments: Mapping[str, Instrument],
+    *,
+    journal: Journal,
+    clock: Clock,
+    run_id: str,
+    log: Log,
+) -> Bot:
+    """Put the parts of `plan` around an engine."""
+    config = plan.config
+    used = dict.fromkeys(symbol for each in plan.strategies for symbol in each.config.symbols)
+    traded = {symbol: instruments[symbol] for symbol in used}
+    dispatcher = Dispatcher(journal, plan.venues, traded)
+    engine = Engine(
+        EngineSettings(
+            bot=config.bot.name,
+            instruments=traded,
+            capabilities={name: venue.capabilities for name, venue in plan.venues.items()},
+            rules=plan.rules,
+            journal=journal,
+            dispatch=dispatcher,
+            stamp=clock.now_ns,
+            log=log,
+            equity_every_ns=config.bot.equity_every,
+        )
+    )
+    dispatcher.connect(engine.handle, lambda: engine.now_ns)
+    budget = CleanUpBudget(config.bot.clean_up / NS_PER_S)
+    for planned in plan.strategies:
+        engine.add_strategy(
+            planned.strategy_class(),
+            name=planned.config.name,
+            symbols=planned.config.symbols,
+            params=planned.params,
+            budget=CleanUpBudget(planned.config.clean_up / NS_PER_S, parent=budget),
+            stop_on_error=planned.config.on_error == "stop",
+        )
+    return Bot(name=config.bot.name, run_id=run_id, engine=engine, clock=clock, budget=budget)
+
+
+def replay_run_id(config: Config) -> str:
+    """Return the run id of a full-speed run: the same for the same config and seed."""
+    return hashlib.blake2b(config.show().encode(), digest_size=5).hexdigest()

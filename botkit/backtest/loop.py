@@ -1,0 +1,125 @@
+"""The loop that moves time: market data, due requests, timers and coroutines, in time order.
+
+With hooks alone nothing is awaited between events. Where strategies have coroutines, trio is
+entered only when something they wait for has happened, or one of their deadlines has come.
+"""
+
+import heapq
+import math
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import trio
+import trio.testing
+
+from botkit.clock import BacktestClock
+from botkit.engine import Engine
+from botkit.model import MarketEvent, Tick
+from botkit.ports import SimulatedVenue
+from botkit.shell import Stop
+
+__all__ = ["drive"]
+
+NEVER_NS: Final = 2**63 - 1
+NS_PER_S: Final = 1_000_000_000
+
+
+async def drive(
+    engine: Engine,
+    venues: Sequence[SimulatedVenue],
+    clock: BacktestClock,
+    stop: Stop,
+    until_ns: int | None = None,
+) -> None:
+    """Play every venue's feed into the engine, then keep time moving until canceled.
+
+    Parameters
+    ----------
+    until_ns
+        Ask for a stop once the data reach this time.
+    """
+    loop = _Loop(engine, venues, clock)
+    for venue in venues:
+        venue.start(engine.handle, clock.current_ns)
+    await loop.settle()
+    for event, venue in _merged(venues, clock.current_ns):
+        now_ns = event.receive_time_ns
+        if now_ns >= loop.next_due_ns():
+            await loop.advance(now_ns)
+        if stop.requested:
+            break
+        if until_ns is not None and now_ns > until_ns:
+            stop.request("the time asked for has passed")
+            break
+        clock.current_ns = now_ns
+        venue.apply(event)
+        if engine.woken:
+            await loop.settle()
+    while True:
+        await loop.settle()
+        await loop.advance(loop.next_due_ns())
+
+
+def _merged(
+    venues: Sequence[SimulatedVenue], start_ns: int
+) -> Iterator[tuple[MarketEvent, SimulatedVenue]]:
+    """Yield all venues' market data by receive time; the venues' order breaks ties."""
+    feeds = [_tagged(venue, start_ns) for venue in venues]
+    if len(feeds) == 1:
+        return feeds[0]
+    return heapq.merge(*feeds, key=_receive_time)
+
+
+def _tagged(venue: SimulatedVenue, start_ns: int) -> Iterator[tuple[MarketEvent, SimulatedVenue]]:
+    for event in venue.feed_events(start_ns):
+        yield event, venue
+
+
+def _receive_time(item: tuple[MarketEvent, SimulatedVenue]) -> int:
+    return item[0].receive_time_ns
+
+
+class _Loop:
+    """Knows what is due next: a venue's request or report, an engine timer, a trio deadline."""
+
+    def __init__(
+        self, engine: Engine, venues: Sequence[SimulatedVenue], clock: BacktestClock
+    ) -> None:
+        self._engine = engine
+        self._venues = venues
+        self._clock = clock
+        self._trio_due_ns = NEVER_NS
+
+    def next_due_ns(self) -> int:
+        """Return when the next thing is due."""
+        due_ns = min(self._engine.next_due_ns, self._trio_due_ns)
+        for venue in self._venues:
+            venue_due_ns = venue.next_due_ns()
+            if venue_due_ns is not None and venue_due_ns < due_ns:
+                due_ns = venue_due_ns
+        return due_ns
+
+    async def advance(self, now_ns: int) -> None:
+        """Bring about everything due by `now_ns`: at one instant venues, timers, coroutines."""
+        while (due_ns := self.next_due_ns()) <= now_ns:
+            if due_ns == NEVER_NS:
+                await trio.sleep_forever()  # nothing can happen any more: wait to be canceled
+            self._clock.current_ns = max(self._clock.current_ns, due_ns)
+            for venue in self._venues:
+                venue_due_ns = venue.next_due_ns()
+                if venue_due_ns is not None and venue_due_ns <= due_ns:
+                    venue.advance(due_ns)
+            if self._engine.next_due_ns <= due_ns:
+                self._engine.handle(Tick(receive_time_ns=due_ns))
+            if self._engine.woken or self._trio_due_ns <= due_ns:
+                await self.settle()
+
+    async def settle(self) -> None:
+        """Let every coroutine run until it waits; note when trio's next deadline is."""
+        self._engine.woken = False
+        await trio.testing.wait_all_tasks_blocked()
+        left_s = trio.lowlevel.current_statistics().seconds_to_next_deadline
+        now_ns = self._clock.current_ns
+        self._trio_due_ns = (
+            NEVER_NS if math.isinf(left_s) else now_ns + max(math.ceil(left_s * NS_PER_S), 1)
+        )

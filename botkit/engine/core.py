@@ -1,0 +1,362 @@
+"""The engine: every event enters by `handle`, every command leaves by `dispatch`.
+
+It never awaits, opens nothing, reads no clock and no random source. An event that arises while
+another is handled is queued and handled after it, so a hook never sees half-applied state.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from botkit.engine.channel import Channel, Target
+from botkit.engine.desk import OrderDesk, OrderNotice
+from botkit.engine.lifecycle import Lifecycle
+from botkit.engine.slot import StrategySlot
+from botkit.engine.timers import NEVER_NS, Timers
+from botkit.marketdata import BarBuilder, Market
+from botkit.model import (
+    Action,
+    Bar,
+    BookDelta,
+    BookSnapshot,
+    Command,
+    Event,
+    FeedGap,
+    Instrument,
+    Quote,
+    Tick,
+    TimerAction,
+    Trade,
+)
+from botkit.orders import Order, Orders, OrderTiming
+from botkit.portfolio import Portfolio
+from botkit.ports import Capabilities, Journal, RiskContext, RiskRule
+from botkit.scope import CleanUpBudget
+from botkit.strategy import Strategy
+
+__all__ = ["Engine", "EngineSettings"]
+
+Log = Callable[[str, str, Mapping[str, object]], None]
+"""(level, message, fields): how the engine says something to a person."""
+
+
+@attrs.frozen(kw_only=True)
+class EngineSettings:
+    """What an engine is made of; see the fields' types.
+
+    `dispatch` gets the commands of one event after all of it was handled: it makes the journal
+    durable, then hands the commands to the venues. `stamp` tells the time to actions that come
+    from coroutines between events. `equity_every_ns` 0 records equity only at the end.
+    """
+
+    bot: str
+    instruments: Mapping[str, Instrument]
+    capabilities: Mapping[str, Capabilities]
+    rules: Sequence[RiskRule]
+    journal: Journal
+    dispatch: Callable[[Sequence[Command]], None]
+    stamp: Callable[[], int]
+    log: Log
+    timing: OrderTiming = attrs.field(factory=OrderTiming)
+    equity_every_ns: int = 60_000_000_000
+
+
+class Engine:
+    """Market data in, strategies, gate, orders and portfolio between, commands out.
+
+    Attributes
+    ----------
+    now_ns
+        The time of the event being handled: the latest `receive_time_ns` so far.
+    next_due_ns
+        When the next timer fires; the shell owes a `Tick` by then.
+    busy
+        True while an event is handled.
+    on_due_sooner
+        Called when `next_due_ns` has come nearer.
+    woken
+        Set when something a coroutine waits for has happened; the backtest clears it.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings = settings
+        self.log: Log = settings.log
+        self.stamp = settings.stamp
+        self.journal = settings.journal
+        self.now_ns = 0
+        self.next_due_ns = NEVER_NS
+        self.busy = False
+        self.on_due_sooner: Callable[[], None] = _no_alarm
+        self.woken = False
+        self.touched = False
+        self.event_count = 0
+        self.slots: dict[str, StrategySlot] = {}
+        self.portfolio = Portfolio(settings.instruments)
+        self.orders = Orders(capabilities=settings.capabilities, timing=settings.timing)
+        self.channels = {
+            symbol: Channel(instrument, self._risk_context(instrument))
+            for symbol, instrument in settings.instruments.items()
+        }
+        self.desk = OrderDesk(self)
+        self.lifecycle = Lifecycle(self)
+        self._timers = Timers()
+        self._queue: deque[Event | OrderNotice] = deque()
+        self._result: Any = None
+        self._routes: dict[type, Callable[[Any], None]] = {
+            Quote: self._on_quote,
+            Trade: self._on_trade,
+            BookSnapshot: self._on_book,
+            BookDelta: self._on_book,
+            Bar: self._on_bar,
+            FeedGap: self._on_feed_gap,
+            Tick: _nothing,
+            **dict.fromkeys(self.desk.actions, self._on_action),
+            **self.desk.routes,
+            **self.lifecycle.routes,
+        }
+
+    def _risk_context(self, instrument: Instrument) -> RiskContext:
+        return RiskContext(
+            instrument=instrument,
+            bid_px=math.nan,
+            ask_px=math.nan,
+            now_ns=0,
+            workload=self.orders,
+            position=self.portfolio.position,
+        )
+
+    # --- the way in -------------------------------------------------------------------------
+
+    def handle(self, event: Event) -> None:
+        """Handle `event` and everything it gives rise to, then dispatch the commands."""
+        if self.busy:
+            self.later(event)
+            return
+        self.busy = True
+        try:
+            now_ns = event.receive_time_ns
+            if now_ns > self.now_ns:
+                if now_ns >= self.next_due_ns:
+                    self._fire_due(now_ns)
+                self.now_ns = now_ns
+            self.event_count += 1
+            self._routes[event.__class__](event)
+            if self.touched:
+                self._settle()
+        finally:
+            self.busy = False
+
+    def perform(self, action: Action) -> Any:
+        """Do what a strategy wants, inside the event that made it want it."""
+        return self.desk.actions[action.__class__](action)
+
+    def take_result(self) -> Any:
+        """Return what the last action that entered as an event made."""
+        result, self._result = self._result, None
+        return result
+
+    def add_strategy(
+        self,
+        strategy: Strategy,
+        *,
+        name: str,
+        symbols: tuple[str, ...],
+        params: object,
+        budget: CleanUpBudget,
+        stop_on_error: bool = False,
+    ) -> StrategySlot:
+        """Give `strategy` its place; before the run starts."""
+        slot = StrategySlot(
+            self,
+            name=name,
+            strategy=strategy,
+            symbols=symbols,
+            budget=budget,
+            stop_on_error=stop_on_error,
+        )
+        strategy.bind(
+            name=name,
+            instruments=tuple(self.channels[symbol].instrument for symbol in symbols),
+            params=params,
+            context=slot,
+            desk=slot.desk,
+        )
+        self.slots[name] = slot
+        for symbol in symbols:
+            channel = self.channels[symbol]
+            channel.subscribers.append(slot)
+            channel.rebuild()
+        return slot
+
+    def close_books(self, now_ns: int) -> None:
+        """Record the final profit and loss; the run is over."""
+        self.now_ns = max(self.now_ns, now_ns)
+        self.lifecycle.record_equity()
+        self._settle()
+
+    def touch_of(self, symbol: str) -> tuple[float, float]:
+        """Return the best bid and ask of `symbol`; nan where there is none."""
+        return self.channels[symbol].market.touch
+
+    # --- what strategies' slots ask ---------------------------------------------------------
+
+    def market(self, symbol: str) -> Market:
+        """Return the market of `symbol`."""
+        return self.channels[symbol].market
+
+    def call_at(self, due_ns: int, callback: Callable[[], None]) -> None:
+        """Call `callback` once the engine's time reaches `due_ns`."""
+        self._timers.call_at(due_ns, callback)
+        if due_ns < self.next_due_ns:
+            self.next_due_ns = due_ns
+            self.on_due_sooner()
+
+    def call_on_quote(self, symbol: str, wake: Callable[[], None]) -> None:
+        """Call `wake` once, at the next quote of `symbol`."""
+        self.channels[symbol].quote_waiters.append(wake)
+
+    def call_on_close(self, order: Order, wake: Callable[[], None]) -> None:
+        """Call `wake` once, when `order` closes or its owner's clean-up is given up."""
+        self.desk.close_waiters.setdefault(order.client_order_id, []).append(wake)
+
+    def build_bars(self, slot: StrategySlot, symbol: str, interval_ns: int) -> None:
+        """Build bars of `symbol` for `slot`."""
+        builders = self.channels[symbol].bar_builders
+        if interval_ns not in builders:
+            builders[interval_ns] = (BarBuilder(symbol, interval_ns), [])
+        builders[interval_ns][1].append(slot)
+
+    def set_timer(self, action: TimerAction) -> None:
+        """Set, move or (due_ns < 0) take away a named timer of a strategy."""
+        slot = self.slots[action.strategy]
+        generation = slot.timers.get(action.name, 0) + 1
+        slot.timers[action.name] = generation
+        if action.due_ns < 0:
+            return
+
+        def fire() -> None:
+            if slot.timers.get(action.name) != generation:
+                return  # moved or taken away since
+            if action.every_ns:
+                self.call_at(self.now_ns + action.every_ns, fire)
+            self.call(slot, "on_timer", action.name)
+
+        self.call_at(action.due_ns, fire)
+
+    def later(self, event: "Event | OrderNotice") -> None:
+        """Handle `event` after the one being handled."""
+        self._queue.append(event)
+        self.touched = True
+
+    # --- run to completion ------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Handle what was queued and dispatch, until nothing is left."""
+        while self.touched:
+            self.touched = False
+            while self._queue:
+                event = self._queue.popleft()
+                self.now_ns = max(self.now_ns, event.receive_time_ns)
+                self._routes[event.__class__](event)
+            self.settings.dispatch(self.desk.take_outbox())
+        self._reschedule()
+
+    def _reschedule(self) -> None:
+        before = self.next_due_ns
+        orders_due = self.orders.next_due_ns()
+        timers_due = self._timers.next_due_ns
+        due_ns = timers_due if orders_due is None else min(timers_due, orders_due)
+        self.next_due_ns = due_ns
+        if due_ns < before:
+            self.on_due_sooner()
+
+    def _fire_due(self, now_ns: int) -> None:
+        """Fire timers in order, each at its own time, what follows from one before the next."""
+        self._reschedule()
+        while self.next_due_ns <= now_ns:
+            self.now_ns = max(self.now_ns, self.next_due_ns)
+            if self._timers.next_due_ns <= self.now_ns:
+                self._timers.pop()()
+            else:
+                self.desk.pursue()
+            self.touched = True
+            self._settle()
+
+    def call(self, slot: StrategySlot, hook: str, *args: object) -> None:
+        """Call one hook. The one place where a strategy's exception is caught."""
+        function = slot.hooks.get(hook)
+        if function is not None:
+            self.run_hooks(((slot, function),), *args)
+
+    def run_hooks(self, targets: Sequence[Target], *args: object) -> None:
+        """Call each target; a strategy that raises ends alone, the others are called."""
+        for slot, hook in targets:
+            try:
+                hook(*args)
+            except Exception as exc:  # noqa: BLE001  a strategy's mistake ends that strategy alone
+                self.lifecycle.fail(slot, exc)
+
+    # --- market data ------------------------------------------------------------------------
+
+    def _on_quote(self, quote: Quote) -> None:
+        channel = self.channels[quote.symbol]
+        channel.market.on_quote(quote)
+        targets = channel.on_quote
+        if targets:
+            self.run_hooks(targets, quote)
+        if channel.quote_waiters:
+            _wake_all(channel.quote_waiters)
+
+    def _on_trade(self, trade: Trade) -> None:
+        channel = self.channels[trade.symbol]
+        channel.market.trade = trade
+        for interval_ns, (builder, _) in channel.bar_builders.items():
+            if builder.is_empty:
+                self._close_bar_at(channel, interval_ns, builder.boundary_after(self.now_ns))
+            builder.add(trade)
+        self.run_hooks(channel.trade_hooks, trade)
+
+    def _close_bar_at(self, channel: Channel, interval_ns: int, boundary_ns: int) -> None:
+        def close() -> None:
+            builder, slots = channel.bar_builders[interval_ns]
+            bar = builder.close(boundary_ns)
+            for slot in slots:
+                self.call(slot, "on_bar", bar)
+
+        self.call_at(boundary_ns, close)
+
+    def _on_book(self, change: BookSnapshot | BookDelta) -> None:
+        channel = self.channels[change.symbol]
+        quote = channel.market.on_book(change)
+        self.run_hooks(channel.book_hooks, change)
+        if quote is not None:
+            self.run_hooks(channel.on_quote, quote)
+            _wake_all(channel.quote_waiters)
+
+    def _on_bar(self, bar: Bar) -> None:
+        self.run_hooks(self.channels[bar.symbol].bar_hooks, bar)
+
+    def _on_feed_gap(self, gap: FeedGap) -> None:
+        for symbol, channel in self.channels.items():
+            if channel.instrument.venue == gap.venue and gap.symbol in {"", symbol}:
+                channel.market.clear()
+
+    def _on_action(self, action: Action) -> None:
+        self._result = self.perform(action)
+
+
+def _wake_all(waiters: list[Callable[[], None]]) -> None:
+    waking, waiters[:] = waiters[:], []
+    for wake in waking:
+        wake()
+
+
+def _no_alarm() -> None:
+    """Nobody waits for `next_due_ns`: a loop looks at it before each event."""
+
+
+def _nothing(_: Event) -> None:
+    """Handle an event that only moves time."""

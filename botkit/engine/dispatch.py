@@ -1,0 +1,102 @@
+"""From the engine to the venues: the journal first, then the wire; cancels in any case."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from botkit.errors import JournalError
+from botkit.model import (
+    Approved,
+    AskListing,
+    CancelOrder,
+    Command,
+    Event,
+    Instrument,
+    JournalStatus,
+    NewOrder,
+    ReplaceOrder,
+    RequestKind,
+    SendFailed,
+)
+from botkit.ports import Journal, Venue
+
+__all__ = ["Dispatcher"]
+
+
+class Dispatcher:
+    """Makes a batch durable, then hands it over, in the order it was made.
+
+    A new order or replace that cannot be recorded is not sent: its owner is told so. A cancel
+    or a question always goes.
+    """
+
+    def __init__(
+        self, journal: Journal, venues: Mapping[str, Venue], instruments: Mapping[str, Instrument]
+    ) -> None:
+        self._journal = journal
+        self._venues = venues
+        self._venue_of = {symbol: venues[it.venue] for symbol, it in instruments.items()}
+        self._faulty = False
+        self._deliver: Callable[[Event], None] = _nowhere
+        self._now_ns: Callable[[], int] = _never
+
+    def connect(self, deliver: Callable[[Event], None], now_ns: Callable[[], int]) -> None:
+        """Say where to tell what was not sent, and by which clock."""
+        self._deliver, self._now_ns = deliver, now_ns
+
+    def __call__(self, commands: Sequence[Command]) -> None:
+        """Commit what was recorded, then send `commands`."""
+        try:
+            self._journal.commit()
+        except JournalError as exc:
+            self._fail(commands, str(exc))
+            return
+        if self._faulty:
+            self._faulty = False
+            self._deliver(JournalStatus(ok=True, reason="", receive_time_ns=self._now_ns()))
+        for command in commands:
+            self._send(command)
+
+    def _send(self, command: Command) -> None:
+        if isinstance(command, Approved):
+            request = command.request
+            venue = self._venue_of[request.symbol]
+            if isinstance(request, NewOrder):
+                venue.submit(command)
+            else:
+                venue.replace(command)
+        elif isinstance(command, CancelOrder):
+            self._venue_of[command.symbol].cancel(command)
+        elif isinstance(command, AskListing):
+            self._venues[command.venue].ask(command)
+        else:
+            self._venue_of[command.symbol].ask(command)
+
+    def _fail(self, commands: Sequence[Command], reason: str) -> None:
+        """Send what needs no record, give back what does."""
+        for command in commands:
+            if isinstance(command, Approved):
+                self._deliver(_not_sent(command.request, reason, self._now_ns()))
+            else:
+                self._send(command)
+        if not self._faulty:
+            self._faulty = True
+            self._deliver(JournalStatus(ok=False, reason=reason, receive_time_ns=self._now_ns()))
+
+
+def _not_sent(request: NewOrder | ReplaceOrder, reason: str, now_ns: int) -> SendFailed:
+    kind = RequestKind.NEW if isinstance(request, NewOrder) else RequestKind.REPLACE
+    return SendFailed(
+        symbol=request.symbol,
+        client_order_id=request.client_order_id,
+        request=kind,
+        reached_venue=False,
+        text=f"not sent, since it could not be recorded: {reason}",
+        receive_time_ns=now_ns,
+    )
+
+
+def _nowhere(_: Event) -> None:
+    raise RuntimeError("the dispatcher is not connected to an engine")
+
+
+def _never() -> int:
+    return 0

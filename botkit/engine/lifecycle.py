@@ -1,0 +1,270 @@
+"""The life of a run inside the engine: start, stop, and who may trade in between."""
+
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from botkit.model import (
+    Balance,
+    CleanUpExpired,
+    FeedEnded,
+    JournalStatus,
+    Operation,
+    OperatorCommand,
+    RunStarted,
+    StopRequested,
+    StrategyEnded,
+    VenueStatus,
+)
+
+if TYPE_CHECKING:
+    from botkit.engine.channel import Channel
+    from botkit.engine.core import Engine
+    from botkit.engine.slot import StrategySlot
+
+__all__ = ["Lifecycle"]
+
+Notify = Callable[[], None]
+
+
+class Lifecycle:
+    """Keeps what blocks trading: a venue that is not ready, a pause, a fault, the end.
+
+    Attributes
+    ----------
+    stopping
+        Why the run is ending; empty while it is not.
+    stop_wanted
+        Why the shell should stop the run (a strategy failed under `on_error = "stop"`, or all
+        of them have ended); empty while it should not.
+    venue_status, balances
+        The latest word of each venue.
+    on_stop_wanted, on_ready
+        Called when `stop_wanted` is set, and once when every venue is up for the first time.
+    """
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        self._journal_fault = ""
+        self._paused: dict[str, str] = {}
+        self.stopping = ""
+        self.stop_wanted = ""
+        self.on_stop_wanted: Notify = _nothing
+        self.on_ready: Notify = _nothing
+        self._is_ready = False
+        self._feeds_ended: dict[str, bool] = {}
+        self.venue_status: dict[str, VenueStatus] = {}
+        self.balances: dict[tuple[str, str], Balance] = {}
+        self.routes: dict[type, Callable[[Any], None]] = {
+            RunStarted: self._on_run_started,
+            StopRequested: self._on_stop_requested,
+            StrategyEnded: self._on_strategy_ended,
+            CleanUpExpired: self._on_clean_up_expired,
+            VenueStatus: self._on_venue_status,
+            Balance: self._on_balance,
+            JournalStatus: self._on_journal_status,
+            OperatorCommand: self._on_operator_command,
+            FeedEnded: self._on_feed_ended,
+        }
+
+    # --- start and stop ---------------------------------------------------------------------
+
+    def _on_run_started(self, event: RunStarted) -> None:
+        engine = self._engine
+        engine.desk.start(event.run_id)
+        self.refresh()
+        for slot in engine.slots.values():
+            engine.call(slot, "on_start")
+        if engine.settings.equity_every_ns:
+            self._schedule_equity()
+
+    def _schedule_equity(self) -> None:
+        engine = self._engine
+        due_ns = engine.now_ns + engine.settings.equity_every_ns
+
+        def record() -> None:
+            self.record_equity()
+            self._schedule_equity()
+
+        engine.call_at(due_ns, record)
+
+    def record_equity(self) -> None:
+        """Record profit and loss as it stands, per currency."""
+        engine = self._engine
+        for point in engine.portfolio.equity(engine.touch_of, engine.now_ns):
+            engine.journal.record(point)
+        engine.touched = True
+
+    def _on_stop_requested(self, event: StopRequested) -> None:
+        if self.stopping:
+            return
+        engine = self._engine
+        for slot in engine.slots.values():
+            engine.call(slot, "on_stop")
+        self.stopping = event.reason
+        for channel in engine.channels.values():
+            channel.silence()
+        self.refresh()
+        engine.desk.cancel_each(engine.orders.working())
+
+    def want_stop(self, reason: str) -> None:
+        """Ask the shell to end the run."""
+        if not self.stop_wanted:
+            self.stop_wanted = reason
+            self.on_stop_wanted()
+
+    # --- strategies -------------------------------------------------------------------------
+
+    def fail(self, slot: "StrategySlot", exc: Exception) -> None:
+        """End a strategy that raised: alone, unless it is configured to take the bot along."""
+        self._engine.log(
+            "error",
+            "strategy failed",
+            {"strategy": slot.name, "error": "".join(traceback.format_exception(exc))},
+        )
+        self._end(slot, f"{type(exc).__name__}: {exc}")
+
+    def _on_strategy_ended(self, event: StrategyEnded) -> None:
+        self._end(self._engine.slots[event.strategy], event.error)
+
+    def _end(self, slot: "StrategySlot", error: str) -> None:
+        if slot.ended:
+            return
+        engine = self._engine
+        slot.ended, slot.error = True, error
+        slot.blocked = f"strategy {slot.name} has ended{': ' + error if error else ''}"
+        slot.hooks.clear()
+        for symbol in slot.symbols:
+            engine.channels[symbol].rebuild()
+        engine.journal.record(
+            StrategyEnded(strategy=slot.name, error=error, receive_time_ns=engine.now_ns)
+        )
+        engine.desk.cancel_each(engine.orders.working(strategy=slot.name))
+        engine.touched = True
+        slot.on_end()
+        if error and slot.stop_on_error:
+            self.want_stop(f"strategy {slot.name} failed: {error}")
+        elif all(each.ended for each in engine.slots.values()):
+            self.want_stop("all strategies have ended")
+
+    def _on_clean_up_expired(self, event: CleanUpExpired) -> None:
+        engine = self._engine
+        engine.journal.record(event)
+        for order in engine.orders.mark_unknown(event.client_order_ids, engine.now_ns):
+            engine.log("critical", "order may still rest", {"order": order.client_order_id})
+            engine.desk.tell(order)
+        engine.touched = True
+
+    # --- what blocks trading ----------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Work out anew why each instrument's and strategy's new orders would be refused."""
+        for symbol, channel in self._engine.channels.items():
+            channel.blocked = self._blocked(symbol, channel)
+        for slot in self._engine.slots.values():
+            if not slot.ended:
+                slot.blocked = self._paused.get(slot.name, "")
+
+    def _blocked(self, symbol: str, channel: "Channel") -> str:
+        status = self.venue_status.get(channel.instrument.venue)
+        if self.stopping:
+            return f"the bot is stopping: {self.stopping}"
+        if self._journal_fault:
+            return f"the journal cannot record: {self._journal_fault}"
+        if status is None or not (status.order_entry and status.private):
+            reason = status.reason if status is not None else "not connected yet"
+            return f"{channel.instrument.venue} is not ready for orders: {reason}"
+        return channel.suspended or self._paused.get(symbol, "") or self._paused.get("", "")
+
+    def suspend(self, symbol: str, reason: str) -> None:
+        """Let no new order of this instrument pass until an operator resumes it."""
+        channel = self._engine.channels.get(symbol)
+        if channel is not None:
+            channel.suspended = f"{symbol} is suspended: {reason}"
+            self.refresh()
+
+    def _on_venue_status(self, status: VenueStatus) -> None:
+        engine = self._engine
+        before = self.venue_status.get(status.venue)
+        self.venue_status[status.venue] = status
+        engine.journal.record(status)
+        engine.touched = True
+        self.refresh()
+        level = "info" if status.up else "warning"
+        engine.log(
+            level,
+            "venue up" if status.up else "venue not ready",
+            {
+                "venue": status.venue,
+                "reason": status.reason,
+            },
+        )
+        lost = before is not None and before.private and not status.private
+        if lost:
+            for order in engine.orders.link_lost(status.venue, engine.now_ns):
+                engine.desk.tell(order)
+        for slot in list(engine.slots.values()):
+            engine.call(slot, "on_venue", status)
+        if not self._is_ready and self._all_up():
+            self._is_ready = True
+            self.on_ready()
+
+    def _venues(self) -> list[str]:
+        channels = self._engine.channels.values()
+        return list(dict.fromkeys(channel.instrument.venue for channel in channels))
+
+    def _all_up(self) -> bool:
+        status = self.venue_status
+        return all(venue in status and status[venue].up for venue in self._venues())
+
+    def _on_feed_ended(self, event: FeedEnded) -> None:
+        self._feeds_ended[event.venue] = True
+        if all(venue in self._feeds_ended for venue in self._venues()):
+            self.want_stop("end of the data")
+
+    def _on_balance(self, balance: Balance) -> None:
+        self.balances[balance.venue, balance.currency] = balance
+
+    def _on_journal_status(self, status: JournalStatus) -> None:
+        engine = self._engine
+        self._journal_fault = "" if status.ok else status.reason
+        self.refresh()
+        if status.ok:
+            engine.log("warning", "the journal records again", {})
+        else:
+            engine.log(
+                "critical",
+                "the journal cannot record: no new orders, canceling all",
+                {
+                    "reason": status.reason,
+                },
+            )
+            engine.desk.cancel_each(engine.orders.working())
+
+    def _on_operator_command(self, command: OperatorCommand) -> None:
+        engine = self._engine
+        engine.journal.record(command)
+        engine.touched = True
+        target = command.target
+        match command.operation:
+            case Operation.PAUSE:
+                self._paused[target] = f"{target or 'everything'} is paused: {command.reason}"
+                self._cancel_target(target)
+            case Operation.RESUME:
+                self._paused.pop(target, None)
+                if target in engine.channels:
+                    engine.channels[target].suspended = ""
+            case Operation.CANCEL_ALL:
+                self._cancel_target(target)
+        self.refresh()
+
+    def _cancel_target(self, target: str) -> None:
+        orders = self._engine.orders
+        if target in self._engine.slots:
+            self._engine.desk.cancel_each(orders.working(strategy=target))
+        else:
+            self._engine.desk.cancel_each(orders.working(symbol=target or None))
+
+
+def _nothing() -> None:
+    pass
