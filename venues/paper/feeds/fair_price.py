@@ -16,7 +16,7 @@ DRIFT: Final = 0.15  # of a trend, in one-second standard deviations a second
 SHOCK_EVERY_S: Final = 300.0
 SHOCK_SIZE: Final = 6.0  # in one-second standard deviations; how large they are at least
 SHOCK_HEAT: Final = 0.6
-DIFFUSION: Final = 0.65  # part of the volatility that is not shocks, trends and impact; measured
+DIFFUSION: Final = 0.55  # part of the volatility that is not shocks, trends and impact; measured
 EVEN: Final = 0.5
 
 

@@ -15,21 +15,21 @@ __all__ = ["MarketShape", "flow"]
 
 FEED_DELAY_NS: Final = 2_000_000
 # Steps per event, measured: a step of the book brings 1.9 events, an order 3.4 or so.
-BOOK_STEPS: Final = 0.38
+BOOK_STEPS: Final = 0.37
 ORDERS: Final = 0.068
 # Orders excite further orders (Hawkes): each brings OFFSPRING more on average, within seconds.
-OFFSPRING: Final = 0.6
+OFFSPRING: Final = 0.5
 DECAY_PER_S: Final = 2.0
 SHOCK_ORDERS: Final = 8.0  # that a shock brings about
-SWEEP_SHARE: Final = 0.15  # of orders that walk the book instead of nibbling at the touch
-SWEEP_LEVELS: Final = 3.5
+SWEEP_SHARE: Final = 0.25  # of orders that walk the book instead of nibbling at the touch
+SWEEP_LEVELS: Final = 5.0
 SIZE_SD: Final = 0.8  # of log sizes
 NIBBLE: Final = 0.15  # median order size in median level sizes
 TREND_LEAN: Final = 0.12  # how much likelier buying is in an upward trend
 HABIT_LEAN: Final = 0.12  # and after a buy
 IMPROVE: Final = 0.7  # chance that a step narrows a side that is too wide
-TIGHTER: Final = 0.65  # what makers aim at, since a traded level leaves a wider spread
-IMPACT: Final = 0.15  # part of a sweep's move that stays
+TIGHTER: Final = 0.6  # what makers aim at, since a traded level leaves a wider spread
+IMPACT: Final = 0.06  # part of a sweep's move that stays
 
 
 @attrs.frozen(kw_only=True)
@@ -73,7 +73,7 @@ class _Market:
         self._fair = FairPrice(shape.price, shape.volatility, draws)
         self._bids, self._asks = Ladder(), Ladder()
         self._level_lots = _level_lots(instrument, shape)
-        self._excitation = 0.0  # further orders a second
+        self._excitation = shape.rate * ORDERS * OFFSPRING  # further orders a second
         self._last_sign = 0
         self._trade_count = 0
         self._quoted: tuple[int, int, int, int] | None = None
