@@ -63,7 +63,8 @@ def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
         inner = (*path, name)
         header = ".".join(map(quote_key, inner))
         if isinstance(value, Mapping):
-            yield f"\n[{header}]"
+            if not value or not all(isinstance(each, Mapping) for each in value.values()):
+                yield f"\n[{header}]"
             yield from _table(value, inner)
         elif _is_table_array(value):
             for element in value:

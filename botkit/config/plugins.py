@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final, Literal
 
-from botkit.config.describing import listed, nearest
+from botkit.config.describing import found, listed, nearest
 from botkit.errors import ConfigError
 
 __all__ = ["Group", "import_plugin_module", "load_plugin", "member", "names"]
@@ -43,7 +43,7 @@ def load_plugin(group: Group, name: str, source: str) -> object:
     if not points:
         known = names(group)
         raise ConfigError(
-            f'{source}: found "{name}", allowed: the plug-ins of {group}: '
+            f"{source}: found {found(name)}, allowed: the plug-ins of {group}: "
             f"{listed(known) or 'none is installed'}{nearest(name, known)}"
         )
     if len(points) > 1:
@@ -121,14 +121,14 @@ def _refuse_shadow(point: EntryPoint, what: str) -> None:
     """Raise if the plug-in's package would be imported from elsewhere than its distribution."""
     package = point.module.partition(".")[0]
     expected = _installed_at(point.dist, package) if point.dist else []
-    found = _found_at(package)
-    if not expected or not found or any(place in expected for place in found):
+    places = _found_at(package)
+    if not expected or not places or any(place in expected for place in places):
         return
-    if point.dist and point.dist.name == "botkit" and found[0].parent == _botkit_root():
+    if point.dist and point.dist.name == "botkit" and places[0].parent == _botkit_root():
         return  # a source tree run in place of the installed one, botkit and plug-ins alike
     raise ConfigError(
-        f"{what}: its package {package} lies in {expected[0]}, but {found[0]} shadows it; "
-        f"rename {found[0]}"
+        f"{what}: its package {package} lies in {expected[0]}, but {places[0]} shadows it; "
+        f"rename {places[0]}"
     )
 
 

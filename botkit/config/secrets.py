@@ -49,6 +49,9 @@ class Secret:
     def __hash__(self) -> int:
         return hash(self.__value)
 
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a Secret is not written anywhere; pass the name of its variable instead")
 
@@ -79,6 +82,9 @@ class EnvironmentText(str):
 
     def __repr__(self) -> str:
         return repr(self.masked)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("text from the environment is not written anywhere")

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from botkit.config.describing import listed, nearest
+from botkit.config.describing import found, listed, nearest
 from botkit.config.plugins import (
     classes_of,
     import_failure,
@@ -45,16 +45,16 @@ def load_strategy_class(type_: str, source: str, base_dir: str) -> type:
     """
     _search_working_directory()
     if match := _FILE.fullmatch(type_):
-        found = _from_file(match[1], match[2], source, base_dir)
+        loaded = _from_file(match[1], match[2], source, base_dir)
     elif match := _MODULE.fullmatch(type_):
-        found = _from_module(match[1], match[2], source)
+        loaded = _from_module(match[1], match[2], source)
     elif ":" in type_ or "/" in type_:
-        raise ConfigError(f'{source}: found "{type_}", allowed: {_WAYS}')
+        raise ConfigError(f"{source}: found {found(type_)}, allowed: {_WAYS}")
     else:
-        found = load_plugin("botkit.strategies", type_, source)
-    if not isinstance(found, type):
-        raise ConfigError(f'{source}: "{type_}" is a {type(found).__name__}, allowed: a class')
-    return found
+        loaded = load_plugin("botkit.strategies", type_, source)
+    if not isinstance(loaded, type):
+        raise ConfigError(f"{source}: found a {type(loaded).__name__}, allowed: a class")
+    return loaded
 
 
 def _search_working_directory() -> None:

@@ -208,7 +208,8 @@ def _take_class(value: Any, cls: Any) -> Any:
     except ConfigError as error:
         raise ProblemsError([Problem((), text) for text in error.problems]) from None
     except _FROM_FIELDS as error:  # of a whole, in __attrs_post_init__
-        raise ProblemsError([Problem((), str(error))]) from None
+        text = _text_of(error, arguments.values())
+        raise ProblemsError([Problem((), text)]) from None
 
 
 def _missing(fields: Mapping[str, Any], value: Mapping[str, Any]) -> list[Problem]:
@@ -281,12 +282,19 @@ def _validate(instance: Any, field: Any) -> None:
 
 def _objection(value: Any, error: Exception) -> str:
     """Return the text of a validator's error; of attrs' own only what they allow."""
-    text = str(error.args[0]) if error.args else type(error).__name__
-    if isinstance(value, Secret | EnvironmentText):
-        hidden = value.reveal() if isinstance(value, Secret) else str(value)
-        text = text.replace(hidden, MASK) if hidden else text
+    text = _text_of(error, [value])
     own = _OWN_VALIDATOR.fullmatch(text)
     return f"found {found(value)}, allowed: {own[1]}" if own else f"found {found(value)}: {text}"
+
+
+def _text_of(error: Exception, values: Iterable[Any]) -> str:
+    """Return what `error` says (attrs adds arguments that are no text), less secret `values`."""
+    text = str(error.args[0]) if error.args else type(error).__name__
+    for value in values:
+        if isinstance(value, Secret | EnvironmentText):
+            hidden = value.reveal() if isinstance(value, Secret) else str(value)
+            text = text.replace(hidden, MASK) if hidden else text
+    return text
 
 
 # The converter ------------------------------------------------------------------------------------
