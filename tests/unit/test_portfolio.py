@@ -1,0 +1,273 @@
+"""Positions, profit and fees of a few fills whose sums can be done by hand."""
+
+from decimal import Decimal
+from math import nan
+
+import pytest
+
+from botkit.errors import InvariantError
+from botkit.model import ClientOrderId, EquityPoint, ExecId, Fill, Instrument, Side
+from botkit.portfolio import Portfolio
+
+SPOT = Instrument(
+    symbol="paper:BTC-EUR",
+    base="BTC",
+    quote="EUR",
+    tick_size=Decimal("0.01"),
+    lot_size=Decimal("0.0001"),
+)
+TENTHS = Instrument(
+    symbol="paper:ETH-F",
+    base="ETH",
+    quote="EUR",
+    tick_size=Decimal("0.01"),
+    lot_size=Decimal(1),
+    contract_multiplier=Decimal("0.1"),
+)
+INVERSE = Instrument(
+    symbol="paper:XBT-USD",
+    base="BTC",
+    quote="USD",
+    tick_size=Decimal("0.5"),
+    lot_size=Decimal(1),
+    contract_multiplier=Decimal(100),
+    inverse=True,
+)
+INSTRUMENTS = {instrument.symbol: instrument for instrument in (SPOT, TENTHS, INVERSE)}
+
+
+def build_fill(
+    signed_qty: str,
+    price: str,
+    *,
+    instrument: Instrument = SPOT,
+    strategy: str = "maker",
+    commission: str | None = "0",
+    currency: str = "EUR",
+    exec_id: str = "e-1",
+) -> Fill:
+    qty = Decimal(signed_qty)
+    return Fill(
+        client_order_id=ClientOrderId("demo-r-1"),
+        symbol=instrument.symbol,
+        strategy=strategy,
+        side=Side.BUY if qty > 0 else Side.SELL,
+        qty=abs(qty),
+        price=Decimal(price),
+        exec_id=ExecId(exec_id),
+        commission=None if commission is None else Decimal(commission),
+        commission_currency="" if commission is None else currency,
+    )
+
+
+def booked(*fills: Fill) -> Portfolio:
+    portfolio = Portfolio(INSTRUMENTS)
+    for fill in fills:
+        portfolio.apply(fill)
+    return portfolio
+
+
+def at(bid: float, ask: float) -> "dict[str, tuple[float, float]]":
+    return dict.fromkeys(INSTRUMENTS, (bid, ask))
+
+
+def test_a_position_grown_twice_has_the_mean_price_by_quantity() -> None:
+    portfolio = booked(build_fill("1", "100"), build_fill("3", "104"))
+
+    assert portfolio.position(SPOT.symbol) == 4
+    assert portfolio.average_px(SPOT.symbol, "maker") == 103
+    assert portfolio.realised("EUR") == 0
+
+
+def test_a_partial_close_realises_its_share_and_keeps_the_average() -> None:
+    portfolio = booked(build_fill("4", "103"), build_fill("-1", "110"))
+
+    assert portfolio.position(SPOT.symbol) == 3
+    assert portfolio.average_px(SPOT.symbol, "maker") == 103
+    assert portfolio.realised("EUR") == 7
+
+
+def test_a_short_gains_when_bought_back_lower() -> None:
+    portfolio = booked(build_fill("-2", "100"), build_fill("2", "90"))
+
+    assert portfolio.position(SPOT.symbol) == 0
+    assert portfolio.average_px(SPOT.symbol, "maker") is None
+    assert portfolio.realised("EUR") == 20
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_trade_through_zero_closes_all_and_opens_the_rest_at_its_price(sign: int) -> None:
+    portfolio = booked(build_fill(str(2 * sign), "100"), build_fill(str(-5 * sign), "90"))
+
+    assert portfolio.position(SPOT.symbol) == -3 * sign
+    assert portfolio.average_px(SPOT.symbol, "maker") == 90
+    assert portfolio.realised("EUR") == -20 * sign
+
+
+def test_a_multiplier_scales_profit_but_not_the_average_price() -> None:
+    portfolio = booked(
+        build_fill("30", "2000", instrument=TENTHS), build_fill("-10", "2010", instrument=TENTHS)
+    )
+
+    assert portfolio.average_px(TENTHS.symbol, "maker") == 2000
+    assert portfolio.realised("EUR") == 10
+
+
+def test_an_inverse_contract_averages_by_base_value_and_earns_base() -> None:
+    """100 USD a contract: 2 contracts at 40000 and at 50000 hold 0.005 + 0.004 BTC."""
+    portfolio = booked(
+        build_fill("2", "40000", instrument=INVERSE), build_fill("2", "50000", instrument=INVERSE)
+    )
+    average = portfolio.average_px(INVERSE.symbol, "maker")
+    assert average is not None
+    assert round(average, 9) == Decimal("44444.444444444")
+
+    portfolio.apply(build_fill("-4", "80000", instrument=INVERSE))
+    assert portfolio.realised("BTC") == Decimal("0.004")  # 0.009 less 400 / 80000
+    assert portfolio.realised("USD") == 0
+
+
+def test_an_inverse_short_gains_when_the_price_falls() -> None:
+    portfolio = booked(
+        build_fill("-4", "50000", instrument=INVERSE), build_fill("4", "40000", instrument=INVERSE)
+    )
+
+    assert portfolio.realised("BTC") == Decimal("0.002")
+
+
+def test_fees_stay_in_their_own_currency_and_leave_the_position_alone() -> None:
+    portfolio = booked(
+        build_fill("1", "100", commission="0.001", currency="BTC"),
+        build_fill("1", "100", commission="0.25"),
+        build_fill("1", "100", commission="-0.05"),
+    )
+
+    assert portfolio.position(SPOT.symbol) == 3
+    assert portfolio.fees("BTC") == Decimal("0.001")
+    assert portfolio.fees("EUR") == Decimal("0.20")
+    assert portfolio.fees("EUR", "other") == 0
+
+
+def test_a_commission_told_later_is_booked_once() -> None:
+    portfolio = booked(build_fill("1", "100", commission=None))
+    assert portfolio.positions()[0].fees_untold == 1
+
+    portfolio.amend(build_fill("1", "100", commission="0.25"))
+
+    assert portfolio.fees("EUR") == Decimal("0.25")
+    assert portfolio.positions()[0].fees_untold == 0
+    with pytest.raises(InvariantError, match="demo-r-1, execution e-1: cannot book"):
+        portfolio.amend(build_fill("1", "100", commission="0.25"))
+
+
+def test_two_fills_under_one_exec_id_wait_for_two_commissions() -> None:
+    untold = build_fill("1", "100", commission=None)
+    portfolio = booked(untold, untold)
+
+    for _ in range(2):
+        portfolio.amend(build_fill("1", "100", commission="0.25"))
+
+    assert portfolio.fees("EUR") == Decimal("0.50")
+
+
+def test_amending_without_a_commission_is_refused() -> None:
+    untold = build_fill("1", "100", commission=None)
+    portfolio = booked(untold)
+
+    with pytest.raises(InvariantError):
+        portfolio.amend(untold)
+    assert portfolio.positions()[0].fees_untold == 1
+
+
+def test_longs_mark_at_the_bid_and_shorts_at_the_ask() -> None:
+    portfolio = booked(build_fill("1", "100"), build_fill("-2", "100", strategy="taker"))
+
+    (point,) = portfolio.equity(at(98.0, 103.0).__getitem__, now_ns=7)
+
+    assert point == EquityPoint(
+        currency="EUR",
+        realised=Decimal(0),
+        unrealised=Decimal(-8),  # the long loses 2, the short 2 x 3
+        fees=Decimal(0),
+        equity=Decimal(-8),
+        receive_time_ns=7,
+    )
+
+
+def test_equity_is_realised_and_unrealised_less_fees_in_each_currency() -> None:
+    portfolio = booked(
+        build_fill("2", "100", commission="0.5"),
+        build_fill("-1", "110", commission="0.01", currency="BNB"),
+    )
+
+    points = portfolio.equity(at(104.0, 105.0).__getitem__, now_ns=0)
+
+    assert [(point.currency, point.equity) for point in points] == [
+        ("EUR", Decimal("13.5")),
+        ("BNB", Decimal("-0.01")),
+    ]
+
+
+def test_a_position_without_a_mark_leaves_its_currency_out_and_names_it() -> None:
+    portfolio = booked(build_fill("1", "100"), build_fill("2", "40000", instrument=INVERSE))
+    marks = at(nan, 50000.0) | {INVERSE.symbol: (50000.0, nan)}
+
+    (point,) = portfolio.equity(marks.__getitem__, now_ns=0)
+
+    assert (point.currency, point.unrealised) == ("BTC", Decimal("0.001"))
+    assert portfolio.incomplete(marks.__getitem__) == {"EUR": (SPOT.symbol,)}
+
+
+def test_a_flat_position_needs_no_mark() -> None:
+    portfolio = booked(build_fill("1", "100"), build_fill("-1", "101"))
+
+    assert portfolio.incomplete(at(nan, nan).__getitem__) == {}
+    (point,) = portfolio.equity(at(nan, nan).__getitem__, now_ns=0)
+    assert point.equity == 1
+
+
+def test_positions_and_profit_are_told_per_strategy() -> None:
+    portfolio = booked(
+        build_fill("3", "100"),
+        build_fill("-1", "104"),
+        build_fill("-2", "100", strategy="taker"),
+    )
+
+    assert portfolio.position(SPOT.symbol, "maker") == 2
+    assert portfolio.position(SPOT.symbol, "taker") == -2
+    assert portfolio.position(SPOT.symbol) == 0
+    assert portfolio.realised("EUR", "maker") == 4
+    assert portfolio.realised("EUR", "taker") == 0
+    assert [(view.strategy, view.qty, view.average_px) for view in portfolio.positions()] == [
+        ("maker", Decimal(2), Decimal(100)),
+        ("taker", Decimal(-2), Decimal(100)),
+    ]
+
+
+def test_what_was_never_traded_is_flat() -> None:
+    portfolio = booked()
+
+    assert portfolio.position(SPOT.symbol) == 0
+    assert portfolio.position(SPOT.symbol, "maker") == 0
+    assert portfolio.average_px(SPOT.symbol, "maker") is None
+    assert portfolio.positions() == []
+    assert portfolio.equity(at(1.0, 2.0).__getitem__, now_ns=0) == []
+
+
+def test_a_fill_of_an_unknown_instrument_is_refused_by_name() -> None:
+    stranger = build_fill("1", "100", instrument=SPOT)
+    portfolio = Portfolio({TENTHS.symbol: TENTHS})
+
+    with pytest.raises(InvariantError, match="paper:BTC-EUR is not among the instruments"):
+        portfolio.apply(stranger)
+    assert portfolio.positions() == []
+
+
+def test_digits_beyond_the_default_precision_are_kept() -> None:
+    """28 digits would lose the last of these."""
+    portfolio = booked(
+        build_fill("123456789.123456789", "98765.43210987654321"),
+        build_fill("-123456789.123456789", "98765.43210987654322"),
+    )
+
+    assert portfolio.realised("EUR") == Decimal("123456789.123456789").scaleb(-14)
