@@ -1,0 +1,170 @@
+"""How much a report fills, by the venue's one source of quantities, and what it adds in fees.
+
+*Executions*: each report with `last_qty` counts once by its `exec_id`. *Totals*: `cum_qty` counts,
+and never falls. The other kind of report only brings commission and liquidity.
+"""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import msgspec
+
+from botkit.model import ExecId, ExecutionReport, Fill, FillSource
+
+if TYPE_CHECKING:
+    from botkit.orders.state import Order
+
+__all__ = ["Ledger", "count"]
+
+ZERO: Final = Decimal(0)
+NOTHING: Final = (ZERO, ZERO)
+
+
+@attrs.define
+class Ledger:
+    """The fills of one order by execution, and which of them still lack their commission."""
+
+    fills: dict[ExecId, Fill] = attrs.field(factory=dict)
+    uncharged_qty: Decimal = ZERO  # totals: counted without a commission
+    early: dict[ExecId, ExecutionReport] = attrs.field(factory=dict)  # charged before counted
+
+    def book(self, fill: Fill) -> None:
+        """Take a fill that was counted now."""
+        if fill.exec_id is not None:
+            self.fills[fill.exec_id] = fill
+        if fill.commission is None:
+            self.uncharged_qty += fill.qty
+
+    def amend(self, order: "Order", report: ExecutionReport, source: FillSource) -> Fill | None:
+        """Return the fill that `report` brings a missing commission for; None if there is none."""
+        exec_id = report.exec_id
+        if exec_id is None or report.commission is None:
+            return None
+        fill = self.fills.get(exec_id)
+        if fill is not None:
+            return None if fill.commission is not None else self._charge(fill, report)
+        if source is FillSource.EXECUTIONS or not report.last_qty:
+            return None
+        if report.last_qty > self.uncharged_qty:
+            self.early[exec_id] = report
+            return None
+        return self._charge(_fill(order, report), report)
+
+    def take_early(self, fill: Fill) -> Fill | None:
+        """Return the commission told before `fill` was counted, for as much of it as was told."""
+        if fill.commission is not None or not self.early:
+            return None
+        told: list[ExecutionReport] = []
+        room = self.uncharged_qty
+        currency = next(iter(self.early.values())).commission_currency
+        for report in self.early.values():
+            if report.last_qty <= room and report.commission_currency == currency:
+                told.append(report)
+                room -= report.last_qty
+        if not told:
+            return None
+        qty = sum((report.last_qty for report in told), ZERO)
+        merged = msgspec.structs.replace(
+            told[-1],
+            last_qty=qty,
+            commission=sum((report.commission or ZERO for report in told), ZERO),
+        )
+        for report in told:
+            assert report.exec_id is not None
+            del self.early[report.exec_id]
+            self.fills[report.exec_id] = fill
+        return self._charge(msgspec.structs.replace(fill, qty=qty), merged)
+
+    def _charge(self, fill: Fill, report: ExecutionReport) -> Fill:
+        amended = msgspec.structs.replace(
+            fill,
+            exec_id=report.exec_id,
+            commission=report.commission,
+            commission_currency=report.commission_currency,
+            liquidity=report.liquidity or fill.liquidity,
+            receive_time_ns=report.receive_time_ns,
+        )
+        assert report.exec_id is not None
+        self.fills[report.exec_id] = amended
+        self.uncharged_qty -= amended.qty
+        return amended
+
+
+def _fill(order: "Order", report: ExecutionReport) -> Fill:
+    """Return the execution `report` tells of as a fill of `order`."""
+    return Fill(
+        client_order_id=order.client_order_id,
+        symbol=order.symbol,
+        strategy=order.strategy,
+        side=order.side,
+        qty=report.last_qty,
+        price=report.last_px,
+        exec_id=report.exec_id,
+        venue_order_id=report.venue_order_id or order.venue_order_id,
+        transact_time_ns=report.transact_time_ns,
+    )
+
+
+def count(order: "Order", report: ExecutionReport, source: FillSource) -> tuple[Decimal, Decimal]:
+    """Return the quantity `report` adds to what was counted, and its price; (0, 0) for none.
+
+    Raises
+    ------
+    IllegalTransitionError
+        The report cannot be counted: a changed repeat, or no way to tell it from a repeat.
+    """
+    if source is FillSource.TOTALS:
+        total = report.cum_qty
+        if total is None or total <= order.cum_qty:
+            return NOTHING
+        return _by_total(order, report, total - order.cum_qty)
+    if not report.last_qty:
+        return NOTHING
+    return _by_execution(order, report)
+
+
+def _by_execution(order: "Order", report: ExecutionReport) -> tuple[Decimal, Decimal]:
+    if report.last_qty < 0 or report.last_px <= 0:
+        raise order.contradiction(
+            report, f"a fill of {report.last_qty} at {report.last_px} is none: both must be above 0"
+        )
+    if report.exec_id is None:
+        if report.cum_qty is None:
+            raise order.contradiction(
+                report, "without exec_id and cum_qty a fill cannot be told from a repeat"
+            )
+        missing = report.cum_qty - order.cum_qty
+        return (missing, report.last_px) if missing > 0 else NOTHING
+    if order.ledger is None:
+        return report.last_qty, report.last_px
+    known = order.ledger.fills.get(report.exec_id)
+    if known is None:
+        return report.last_qty, report.last_px
+    if known.qty != report.last_qty or known.price != report.last_px:
+        raise order.contradiction(
+            report, f"this execution was {known.qty} at {known.price} when it was counted"
+        )
+    return NOTHING
+
+
+def _by_total(order: "Order", report: ExecutionReport, qty: Decimal) -> tuple[Decimal, Decimal]:
+    """Price the quantity a total adds: told with it, or what makes the mean come out.
+
+    Where the venue tells no price at all, a limit order is booked at its limit, the worst it can
+    be; any other waits for a report that does.
+    """
+    if report.last_qty == qty and report.last_px > 0:
+        return qty, report.last_px
+    if report.avg_px is not None and report.avg_px > 0:
+        price = (report.avg_px * (order.cum_qty + qty) - order.notional) / qty
+        if price <= 0:
+            raise order.contradiction(
+                report, f"a mean price of {report.avg_px} would price the last {qty} at {price}"
+            )
+        return qty, price
+    if report.last_px > 0:
+        return qty, report.last_px
+    if order.price is not None:
+        return qty, order.price
+    return NOTHING

@@ -1,0 +1,71 @@
+"""Reports about orders we do not know, and the search for which of ours they may be about."""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from botkit.model import ExecutionReport, VenueOrderId
+from botkit.orders.state import Order
+from botkit.orders.transitions import CLOSED
+
+__all__ = ["ForeignOrders", "candidates"]
+
+Key = tuple[str, str]  # venue, its order id (or the client order id, where it told none)
+KEEP_REPORTS: Final = 64  # of one foreign order: enough to catch up when it proves to be ours
+CLOCK_SKEW_NS: Final = 5_000_000_000  # how far a venue's clock may be behind ours
+
+
+class ForeignOrders:
+    """Keeps every foreign order that may be working, and the last `keep_closed` that have ended."""
+
+    def __init__(self, keep_closed: int) -> None:
+        self.latest: dict[Key, ExecutionReport] = {}
+        self._reports: dict[Key, deque[ExecutionReport]] = {}
+        self._keep_closed = keep_closed
+        self._closed: deque[Key] = deque()
+
+    def keep(self, venue: str, report: ExecutionReport) -> None:
+        """Keep `report`; the oldest of an order's many, and of too many closed orders, go."""
+        key = (venue, report.venue_order_id or report.client_order_id or "")
+        before = self.latest.get(key)
+        self.latest[key] = report
+        reports = self._reports.get(key)
+        if reports is None:
+            reports = self._reports[key] = deque(maxlen=KEEP_REPORTS)
+        if report not in reports:
+            reports.append(report)
+        if report.ord_status in CLOSED and (before is None or before.ord_status not in CLOSED):
+            self._closed.append(key)
+            if len(self._closed) > self._keep_closed:
+                self._forget_closed(self._closed.popleft())
+
+    def claim(self, venue: str, venue_order_id: VenueOrderId) -> list[ExecutionReport]:
+        """Take out the reports of an order that has turned out to be ours, oldest first."""
+        key = (venue, venue_order_id)
+        self.latest.pop(key, None)
+        return list(self._reports.pop(key, ()))
+
+    def _forget_closed(self, key: Key) -> None:
+        report = self.latest.get(key)
+        if report is not None and report.ord_status in CLOSED:
+            del self.latest[key], self._reports[key]
+
+
+def candidates(report: ExecutionReport, orders: Iterable[Order]) -> list[Order]:
+    """Return the `orders` that `report` may be about, told by side, price, quantity and time.
+
+    Only orders without a venue id are looked at. What the report leaves out rules nobody out.
+    """
+    return [
+        order
+        for order in orders
+        if not order.venue_order_ids
+        and order.instrument.symbol == report.symbol
+        and report.side in (None, order.side)
+        and report.price in (None, order.price)
+        and report.order_qty in (None, order.order_qty)
+        and (
+            report.transact_time_ns == 0
+            or report.transact_time_ns >= order.transact_time_ns - CLOCK_SKEW_NS
+        )
+    ]

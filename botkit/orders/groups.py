@@ -1,0 +1,62 @@
+"""Where orders are found again: by strategy and instrument, by venue."""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from botkit.model import ClientOrderId, Side, VenueOrderId
+from botkit.ports import Capabilities
+
+if TYPE_CHECKING:
+    from botkit.orders.state import Order
+
+__all__ = ["Group", "Tally", "VenueBook", "in_creation_order"]
+
+ZERO: Final = Decimal(0)
+
+
+@attrs.define(eq=False)
+class Tally:
+    """What may still fill on one side of one instrument."""
+
+    qty: Decimal = ZERO
+
+
+@attrs.define(eq=False)
+class VenueBook:
+    """What one venue can do, and the orders we know by its ids."""
+
+    name: str
+    capabilities: Capabilities
+    by_venue_id: dict[VenueOrderId, "Order"] = attrs.field(factory=dict)
+
+
+@attrs.define(eq=False)
+class Group:
+    """The open orders of one strategy in one instrument, in creation order."""
+
+    strategy: str
+    symbol: str
+    venue: VenueBook
+    buy: Tally
+    sell: Tally
+    orders: dict[ClientOrderId, "Order"] = attrs.field(factory=dict)
+
+    def tally(self, side: Side) -> Tally:
+        """Return the tally of `side`, shared by all strategies in the instrument."""
+        return self.buy if side is Side.BUY else self.sell
+
+    def take_back(self, order: "Order") -> None:
+        """Put an order that had been closed into its old place."""
+        orders = in_creation_order([*self.orders.values(), order])
+        self.orders = {each.client_order_id: each for each in orders}
+
+
+def in_creation_order(orders: "list[Order]") -> "list[Order]":
+    """Return `orders` as they were created."""
+    return sorted(orders, key=_sequence)
+
+
+def _sequence(order: "Order") -> int:
+    return order.sequence
