@@ -4,7 +4,7 @@ Each kind of deadline has one constant delay, so each is a deque in time order a
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import attrs
@@ -17,6 +17,7 @@ __all__ = ["Doubt", "OrderTiming", "Pursuit", "cancel_command"]
 
 S: Final = 1_000_000_000
 NEVER: Final = 1 << 63
+_POSITIVE: Final = attrs.validators.gt(0)
 SINCE_NS: Final = 60 * S  # the venue's clock may be behind ours when a listing asks "since"
 
 
@@ -40,12 +41,12 @@ class OrderTiming:
         How many times a repeated cancel or question doubles its interval.
     """
 
-    ack_due_ns: int = 5 * S
-    cancel_due_ns: int = 5 * S
-    fills_due_ns: int = 2 * S
-    settle_ns: int = 5 * S
-    ask_every_ns: int = 2 * S
-    back_off: int = 5
+    ack_due_ns: int = attrs.field(default=5 * S, validator=_POSITIVE)
+    cancel_due_ns: int = attrs.field(default=5 * S, validator=_POSITIVE)
+    fills_due_ns: int = attrs.field(default=2 * S, validator=_POSITIVE)
+    settle_ns: int = attrs.field(default=5 * S, validator=_POSITIVE)
+    ask_every_ns: int = attrs.field(default=2 * S, validator=_POSITIVE)
+    back_off: int = attrs.field(default=5, validator=_POSITIVE)
 
 
 @attrs.define
@@ -59,18 +60,32 @@ class Doubt:
 
 
 class _Lane:
-    """Orders by due time, each waiting the same delay."""
+    """Orders by due time, each waiting the same delay; `is_live` tells those that still wait."""
 
-    __slots__ = ("delay_ns", "queue")
+    __slots__ = ("_is_live", "delay_ns", "queue")
 
-    def __init__(self, delay_ns: int) -> None:
+    def __init__(self, delay_ns: int, is_live: Callable[[Order, int], bool]) -> None:
         self.delay_ns = delay_ns
         self.queue: deque[tuple[int, Order]] = deque()
+        self._is_live = is_live
 
-    def pop_due(self, now_ns: int) -> Iterator[tuple[int, Order]]:
+    def pop_due(self, now_ns: int) -> Iterator[Order]:
+        """Take out the orders whose time has come, those excepted that need nothing any more."""
         queue = self.queue
         while queue and queue[0][0] <= now_ns:
-            yield queue.popleft()
+            due_ns, order = queue.popleft()
+            if self._is_live(order, due_ns):
+                yield order
+
+    def head_ns(self) -> int:
+        """Return when the first order is due that still waits; drop those before it."""
+        queue = self.queue
+        while queue:
+            due_ns, order = queue[0]
+            if self._is_live(order, due_ns):
+                return due_ns
+            queue.popleft()
+        return NEVER
 
 
 def cancel_command(order: Order, now_ns: int, reason: str) -> CancelOrder:
@@ -100,11 +115,13 @@ class Pursuit:
         self.doubts: dict[Order, Doubt] = {}
         self.changed: list[Order] = []  # moved without a report, until somebody takes them
         levels = range(timing.back_off + 1)
-        self._acks = _Lane(timing.ack_due_ns)
+        self._acks = _Lane(timing.ack_due_ns, _is_unanswered)
         # The first lane of each is for what is due at once, the others double their delay.
-        self._cancels = [_Lane(0), *(_Lane(timing.cancel_due_ns << level) for level in levels)]
-        self._asks = [_Lane(0), *(_Lane(timing.ask_every_ns << level) for level in levels)]
-        self._fills = _Lane(timing.fills_due_ns)
+        cancels = [0, *(timing.cancel_due_ns << level for level in levels)]
+        asks = [0, *(timing.ask_every_ns << level for level in levels)]
+        self._cancels = [_Lane(delay_ns, _is_unconfirmed) for delay_ns in cancels]
+        self._asks = [_Lane(delay_ns, self._is_asked) for delay_ns in asks]
+        self._fills = _Lane(timing.fills_due_ns, self._is_asked)
         self._lanes = [self._acks, *self._cancels, self._fills, *self._asks]
         self._earliest_ns = NEVER
         self._listings = 0
@@ -115,7 +132,10 @@ class Pursuit:
 
     def expect_answer(self, order: Order, now_ns: int) -> None:
         """Expect a new order or a replace to be answered."""
-        self._push(self._acks, order, now_ns)
+        due_ns = now_ns + self._acks.delay_ns
+        self._acks.queue.append((due_ns, order))
+        if due_ns < self._earliest_ns:  # `_push` written out: every order passes here
+            self._earliest_ns = due_ns
 
     def expect_cancel(self, order: Order, now_ns: int) -> None:
         """Expect a cancel to be confirmed; it is sent again if it is not."""
@@ -163,19 +183,14 @@ class Pursuit:
         commands: list[AskStatus | AskListing | CancelOrder] = []
         if now_ns < self._earliest_ns:
             return commands
-        for due_ns, order in self._acks.pop_due(now_ns):
-            if _is_unanswered(order, due_ns):
-                order.mark_unknown("the venue has not answered in time")
-                self.changed.append(order)
-                self.doubt(order, now_ns, now_ns)
+        for order in self._acks.pop_due(now_ns):
+            order.mark_unknown("the venue has not answered in time")
+            self.changed.append(order)
+            self.doubt(order, now_ns, now_ns)
         for lane in self._cancels:
-            for due_ns, order in lane.pop_due(now_ns):
-                if order.cancel_due_ns == due_ns and order.is_open:
-                    commands.append(self._cancel_again(order, now_ns))
+            commands.extend(self._cancel_again(order, now_ns) for order in lane.pop_due(now_ns))
         commands.extend(self._questions(now_ns))
-        self._earliest_ns = min(
-            (lane.queue[0][0] for lane in self._lanes if lane.queue), default=NEVER
-        )
+        self._earliest_ns = min(lane.head_ns() for lane in self._lanes)
         return commands
 
     def take_changed(self) -> list[Order]:
@@ -186,9 +201,12 @@ class Pursuit:
     def _push(self, lane: _Lane, order: Order, now_ns: int) -> int:
         due_ns = now_ns + lane.delay_ns
         lane.queue.append((due_ns, order))
-        if due_ns < self._earliest_ns:
-            self._earliest_ns = due_ns
+        self._earliest_ns = min(self._earliest_ns, due_ns)
         return due_ns
+
+    def _is_asked(self, order: Order, due_ns: int) -> bool:
+        doubt = self.doubts.get(order)
+        return doubt is not None and doubt.ask_due_ns == due_ns
 
     def _cancel_again(self, order: Order, now_ns: int) -> CancelOrder:
         """Return the cancel of `order`, sent first or again: a cancel may always be repeated."""
@@ -204,10 +222,8 @@ class Pursuit:
         questions: list[AskStatus | AskListing] = []
         since_ns: dict[str, int] = {}  # by venue to be asked for a listing
         for lane in (self._fills, *self._asks):
-            for due_ns, order in lane.pop_due(now_ns):
-                doubt = self.doubts.get(order)
-                if doubt is None or doubt.ask_due_ns != due_ns:
-                    continue
+            for order in lane.pop_due(now_ns):
+                doubt = self.doubts[order]
                 doubt.asks += 1
                 next_lane = self._asks[min(doubt.asks, self.timing.back_off + 1)]
                 doubt.ask_due_ns = self._push(next_lane, order, now_ns)
@@ -238,6 +254,10 @@ def _is_unanswered(order: Order, due_ns: int) -> bool:
         return False
     replacing = order.replacing
     return not order.acknowledged or (replacing is not None and replacing.due_ns <= due_ns)
+
+
+def _is_unconfirmed(order: Order, due_ns: int) -> bool:
+    return order.cancel_due_ns == due_ns and order.is_open
 
 
 def _ask_status(order: Order, now_ns: int) -> AskStatus:

@@ -179,6 +179,11 @@ class Order:
         return self.ord_status is OrdStatus.UNKNOWN or self.ahead is not None
 
     @property
+    def is_full(self) -> bool:
+        """True if all of it has filled; never known by quantity of an order in cash."""
+        return self.cum_qty >= self.order_qty and self.cash_order_qty is None
+
+    @property
     def leaves_qty(self) -> Decimal:
         """Quantity still working; 0 once closed."""
         if self.ord_status in CLOSED or self.cum_qty > self.order_qty:
@@ -289,7 +294,9 @@ class Order:
     def restore(self, text: str) -> None:
         """Take back what was pending: the order stands as before the request."""
         self.text = text
-        if self.cum_qty >= self.order_qty and self.replacing is None:
+        if self.replacing is not None:
+            self.ord_status = OrdStatus.PENDING_REPLACE
+        elif self.is_full:
             self.ord_status = OrdStatus.FILLED  # its fills waited only for the replace
         elif self.cum_qty:
             self.ord_status = OrdStatus.PARTIALLY_FILLED

@@ -107,7 +107,8 @@ class Orders:
         order.group = group
         group.orders[name] = order
         self._by_id[name] = order
-        group.tally(order.side).qty += qty
+        tally = group.buy if order.side is Side.BUY else group.sell
+        tally.qty += qty
         self._pursuit.expect_answer(order, request.transact_time_ns)
         return order
 
@@ -187,7 +188,9 @@ class Orders:
         order = self._by_id.get(report.client_order_id) or self._find(report)
         if order is None:
             return self._keep_foreign(report)
-        venue = _group(order).venue
+        group = order.group
+        assert group is not None
+        venue = group.venue
         venue_id = report.venue_order_id
         known = order if venue_id is None else venue.by_venue_id.get(venue_id)
         if known is not order and known is not None:
@@ -199,7 +202,7 @@ class Orders:
             return _contradiction(order, str(exc))
         if outcome.changed:
             self._count(order)
-        if self._pursuit.doubts or order.in_doubt or order.replacing is not None:
+        if self._pursuit.doubts or order.replacing is not None or order.in_doubt:
             self._pursue(order, report)
         if known is None and venue_id is not None:
             self._attach(order, venue, venue_id, report, outcome)
@@ -379,8 +382,9 @@ class Orders:
 
     def _count(self, order: Order) -> None:
         """Make `leaves`, the open orders and the memory of closed ones agree with `order`."""
-        group = _group(order)
-        worst = order.worst_leaves()
+        group = order.group
+        assert group is not None
+        worst = ZERO if order.ord_status in CLOSED else order.worst_leaves()
         if worst != order.counted_qty:
             group.tally(order.side).qty += worst - order.counted_qty
             order.counted_qty = worst
@@ -442,7 +446,7 @@ class Orders:
         if request is RequestKind.REPLACE:
             order.give_up_replace()
             pending = OrdStatus.PENDING_REPLACE
-        if order.ord_status is pending:
+        if order.ord_status is pending or (order.is_full and order.replacing is None):
             order.restore(text)
         else:
             order.text = text
