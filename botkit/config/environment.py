@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import attrs
 
-from botkit.config.emitting import quote_key
+from botkit.config.emitting import quote, quote_key
 from botkit.config.secrets import MASK, EnvironmentText
 
 __all__ = ["Expansion", "escaped"]
@@ -40,27 +40,26 @@ class Expansion:
     def _fill_text(self, text: str, key: str) -> str:
         values: list[str] = []
 
-        def value_of(match: re.Match[str]) -> str:
+        def fill_in(match: re.Match[str]) -> str:
+            if match[0] == "$$":
+                return "$"
             value = self._look_up(match, key)
             if value is None:
                 return match[0]
             values.append(value)
             return value
 
-        def plain(match: re.Match[str]) -> str | None:
-            return "$" if match[0] == "$$" else None
-
-        filled = _DOLLAR.sub(lambda match: plain(match) or value_of(match), text)
+        filled = _DOLLAR.sub(fill_in, text)
         if not values:
             return filled
-        shown = _DOLLAR.sub(lambda match: plain(match) or MASK, text)
+        shown = _DOLLAR.sub(lambda match: "$" if match[0] == "$$" else MASK, text)
         return EnvironmentText(filled, shown, values)
 
     def _look_up(self, match: re.Match[str], key: str) -> str | None:
         name = match[1]
         if name is None or not _NAME.fullmatch(name):
             what = (
-                f'found "{match[0]}", allowed: "${{NAME}}" for a variable, "$$" for a dollar sign'
+                f'found {quote(match[0])}, allowed: "${{NAME}}" for a variable, "$$" for a dollar'
             )
             self.problems.append((key, what))
             return None

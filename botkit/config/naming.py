@@ -22,7 +22,7 @@ def effective_names(strategies: Sequence[tuple[str | None, str]]) -> list[str]:
 
 def _free_name(name: str, taken: set[str]) -> str:
     number, free = 1, name
-    while free in taken:
+    while free and free in taken:
         number += 1
         free = f"{name}_{number}"
     return free

@@ -29,7 +29,7 @@ __all__ = ["structure", "unstructure"]
 T = TypeVar("T")
 
 _SOURCE_WITH_KEY: Final = re.compile(r"(?s)(.+): ([^\s:]+)")
-_OWN_VALIDATOR: Final = re.compile(r"(?s)'\w+' must (?:be )?(.+?)(?:: [^:]*| \(.*\))?")
+_OWN_VALIDATOR: Final = re.compile(r"(?s)(Length of )?'\w+' must (?:be )?(.+?)(?:: [^:]*| \(.*\))?")
 _FROM_FIELDS: Final = (ValueError, TypeError, ArithmeticError, LookupError)
 
 
@@ -283,8 +283,9 @@ def _validate(instance: Any, field: Any) -> None:
 def _objection(value: Any, error: Exception) -> str:
     """Return the text of a validator's error; of attrs' own only what they allow."""
     text = _text_of(error, [value])
-    own = _OWN_VALIDATOR.fullmatch(text)
-    return f"found {found(value)}, allowed: {own[1]}" if own else f"found {found(value)}: {text}"
+    if own := _OWN_VALIDATOR.fullmatch(text):
+        return f"found {found(value)}, allowed: {'a length ' if own[1] else ''}{own[2]}"
+    return f"found {found(value)}: {text}"
 
 
 def _text_of(error: Exception, values: Iterable[Any]) -> str:
@@ -349,8 +350,12 @@ def _build_structurer() -> cattrs.Converter:
     return converter
 
 
+def _in_order(elements: Iterable[Any]) -> list[Any]:
+    return sorted(elements, key=repr)
+
+
 def _build_unstructurer() -> cattrs.Converter:
-    converter = cattrs.Converter()
+    converter = cattrs.Converter(unstruct_collection_overrides={AbstractSet: _in_order})
     converter.register_unstructure_hook(Decimal, str)
     converter.register_unstructure_hook(Path, str)
     converter.register_unstructure_hook(Secret, str)

@@ -223,8 +223,8 @@ def test_a_source_that_carries_its_key_reads_the_same() -> None:
         (
             {"latency": "20"},
             (
-                'latency: found "20" (text), allowed: a duration as text such as "20ms"; a duration '
-                'is a number and a unit (ns, us, ms, s, m, h, d), as in "1.5s"'
+                'latency: found "20" (text), allowed: a duration as text such as "20ms"; '
+                'a duration is a number and a unit (ns, us, ms, s, m, h, d), as in "1.5s"'
             ),
         ),
         (
