@@ -104,6 +104,7 @@ class PaperMatcher:
         self._under_way: dict[ClientOrderId, int] = {}  # new orders and replaces, by arrival
         self._agenda: list[tuple[int, int, Callable[[Any], None], Any]] = []
         self._agenda_count = 0
+        self._expiry = self._expire  # one bound method, so that it can be told by identity
         self._order_count = 0
         self._by_client_id: dict[ClientOrderId, PaperOrder] = {}
         self._by_venue_id: dict[VenueOrderId, PaperOrder] = {}
@@ -161,10 +162,14 @@ class PaperMatcher:
         agenda = self._agenda
         while agenda:
             due_ns, _, act, subject = agenda[0]
-            if act != self._expire or subject.is_working:
+            if act is not self._expiry or subject.is_working:
                 return due_ns
             heappop(agenda)  # it has ended otherwise
         return None
+
+    def has_requests_under_way(self) -> bool:
+        """Return whether a request has been sent that has not arrived; expiries do not count."""
+        return any(act is not self._expiry for _, _, act, _ in self._agenda)
 
     def advance(self, now_ns: int) -> None:
         """Bring everything due by `now_ns` about, in time order."""
@@ -234,10 +239,10 @@ class PaperMatcher:
         if not order.is_working:
             return
         if order.time_in_force is TimeInForce.GTD:
-            self._schedule(order.expire_time_ns, self._expire, order)
+            self._schedule(order.expire_time_ns, self._expiry, order)
         elif order.time_in_force is TimeInForce.DAY:
             midnight_ns = (self._desk.now_ns // NS_PER_DAY + 1) * NS_PER_DAY
-            self._schedule(midnight_ns, self._expire, order)
+            self._schedule(midnight_ns, self._expiry, order)
 
     def _expire(self, order: PaperOrder) -> None:
         if order.is_working:
