@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -107,11 +108,9 @@ def check(config: Config) -> Plan:
         except ConfigError as exc:
             problems.extend(exc.problems)
 
-    venues = {name: attempt(lambda name=name: _build_venue(config, name)) for name in config.venues}
-    strategies = [
-        attempt(lambda each=each: _plan_strategy(config, each)) for each in config.strategies
-    ]
-    rules = [attempt(lambda key=key: _build_rule(config, key)) for key in config.risk]
+    venues = {name: attempt(partial(_build_venue, config, name)) for name in config.venues}
+    strategies = [attempt(partial(_plan_strategy, config, each)) for each in config.strategies]
+    rules = [attempt(partial(_build_rule, config, key)) for key in config.risk]
     if problems:
         raise ConfigError(problems)
     return Plan(config=config, venues=venues, strategies=tuple(strategies), rules=tuple(rules))

@@ -1,6 +1,7 @@
 """The order desk of the engine: requests on their way out, reports on their way in."""
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -16,9 +17,11 @@ from botkit.model import (
     ClientOrderId,
     Command,
     ExecutionReport,
+    Instrument,
     NewOrder,
     OrderCancelReject,
     OrderListing,
+    OrdStatus,
     Refused,
     ReplaceAction,
     ReplaceOrder,
@@ -32,7 +35,6 @@ from botkit.ports import RiskContext, Verdict
 
 if TYPE_CHECKING:
     from botkit.engine.core import Engine
-    from botkit.engine.slot import StrategySlot
 
 __all__ = ["OrderDesk", "OrderNotice"]
 
@@ -58,12 +60,33 @@ class Counts:
     fills: int = 0
 
 
+class DeskRouter:
+    """Sends what an order's own methods ask to the desk of the strategy that owns it."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._slots = engine.slots
+
+    def cancel(self, order: Order) -> None:
+        """Enter the owner's wish to cancel."""
+        self._slots[order.strategy].desk.cancel(order)
+
+    def replace(self, order: Order, price: Decimal | None, qty: Decimal | None) -> None:
+        """Enter the owner's wish to replace."""
+        self._slots[order.strategy].desk.replace(order, price, qty)
+
+    async def closed(self, order: Order) -> None:
+        """Wait until the order is closed."""
+        await self._slots[order.strategy].desk.closed(order)
+
+
 class OrderDesk:
     """Turns wishes into recorded requests, and answers into fills, positions and hooks."""
 
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
         self._gate = Gate(engine.settings.rules, engine.settings.capabilities)
+        self._router = DeskRouter(engine)
+        engine.orders.desk = self._router
         self._outbox: list[Command] = []
         self._ids: ClientOrderIds | None = None
         self.counts = Counts()
@@ -120,12 +143,11 @@ class OrderDesk:
         )
         blocked = slot.blocked or channel.blocked
         if blocked:
-            return self._refuse(slot, channel, request, _not_now(request, RequestKind.NEW, blocked))
+            return self._refuse(channel, request, _not_now(request, RequestKind.NEW, blocked))
         answer = self._gate.approve_new(request, self._risk(channel))
         if isinstance(answer, Refused):
-            return self._refuse(slot, channel, request, answer)
+            return self._refuse(channel, request, answer)
         order = engine.orders.add(request, channel.instrument)
-        order.desk = slot.desk
         self.counts.submitted += 1
         engine.journal.record(request)
         self._outbox.append(answer)
@@ -139,12 +161,9 @@ class OrderDesk:
         risk.now_ns = self._engine.now_ns
         return risk
 
-    def _refuse(
-        self, slot: "StrategySlot", channel: Channel, request: NewOrder, refused: Refused
-    ) -> Order:
+    def _refuse(self, channel: Channel, request: NewOrder, refused: Refused) -> Order:
         """Return the order as REJECTED: it never left, and `on_order` is told after this hook."""
-        order = self._engine.orders.refused(request, channel.instrument, refused.text)
-        order.desk = slot.desk
+        order = _refused_order(request, channel.instrument, refused.text, self._router)
         self._note_refusal(refused)
         self._engine.later(OrderNotice(order, self._engine.now_ns))
         return order
@@ -160,8 +179,10 @@ class OrderDesk:
         if action.client_order_id is None:
             for order in orders.working(strategy=action.strategy, symbol=action.symbol or None):
                 self.cancel(order)
-        elif (order := orders.get(action.client_order_id)) is not None:
-            self.cancel(order)
+            return
+        named = orders.get(action.client_order_id)
+        if named is not None:
+            self.cancel(named)
 
     def cancel(self, order: Order) -> None:
         """Send a cancel for `order` if one is due. No rule, pause or fault holds it back."""
@@ -204,6 +225,8 @@ class OrderDesk:
             transact_time_ns=engine.now_ns,
         )
         blocked = slot.blocked or channel.blocked
+        if order.replacing is not None:
+            blocked = f"order {order.client_order_id} is being replaced: wait for the answer"
         if blocked:
             self._note_refusal(_not_now(request, RequestKind.REPLACE, blocked))
             return
@@ -263,6 +286,8 @@ class OrderDesk:
             engine.journal.record(outcome.amended)
         if outcome.changed:
             self.tell(order)
+        for further in outcome.then:
+            self._conclude(symbol, further)
 
     def tell(self, order: Order) -> None:
         """Tell the strategy of a changed order; wake who waits; cancel what has no owner."""
@@ -295,8 +320,34 @@ class OrderDesk:
 
     def pursue(self) -> None:
         """Do what is due about orders the venue owes an answer for."""
-        for command in self._engine.orders.due(self._engine.now_ns):
+        orders = self._engine.orders
+        for command in orders.due(self._engine.now_ns):
             self.send(command)
+        for order in orders.take_changed():
+            self.tell(order)
+
+
+def _refused_order(request: NewOrder, instrument: Instrument, text: str, desk: DeskRouter) -> Order:
+    """Return the handle of an order that never left: closed, and in no one's count."""
+    return Order(
+        client_order_id=request.client_order_id,
+        current_client_order_id=request.client_order_id,
+        instrument=instrument,
+        strategy=request.strategy,
+        side=request.side,
+        ord_type=request.ord_type,
+        order_qty=request.order_qty,
+        price=request.price,
+        stop_px=request.stop_px,
+        time_in_force=request.time_in_force,
+        post_only=request.post_only,
+        reduce_only=request.reduce_only,
+        keep=request.keep,
+        transact_time_ns=request.transact_time_ns,
+        ord_status=OrdStatus.REJECTED,
+        text=text,
+        desk=desk,
+    )
 
 
 def _not_now(request: NewOrder | ReplaceOrder, kind: RequestKind, reason: str) -> Refused:

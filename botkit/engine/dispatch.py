@@ -1,6 +1,7 @@
 """From the engine to the venues: the journal first, then the wire; cancels in any case."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 from botkit.errors import JournalError
 from botkit.model import (
@@ -60,9 +61,9 @@ class Dispatcher:
             request = command.request
             venue = self._venue_of[request.symbol]
             if isinstance(request, NewOrder):
-                venue.submit(command)
+                venue.submit(cast("Approved[NewOrder]", command))
             else:
-                venue.replace(command)
+                venue.replace(cast("Approved[ReplaceOrder]", command))
         elif isinstance(command, CancelOrder):
             self._venue_of[command.symbol].cancel(command)
         elif isinstance(command, AskListing):
