@@ -15,7 +15,16 @@ from typing import Final, Literal
 from botkit.config.describing import found, listed, nearest
 from botkit.errors import ConfigError
 
-__all__ = ["Group", "import_plugin_module", "load_plugin", "member", "names"]
+__all__ = [
+    "Group",
+    "classes_of",
+    "import_failure",
+    "import_plugin_module",
+    "load_plugin",
+    "member",
+    "names",
+    "refuse_shadow",
+]
 
 Group = Literal["botkit.venues", "botkit.risk", "botkit.strategies"]
 
@@ -54,7 +63,7 @@ def load_plugin(group: Group, name: str, source: str) -> object:
         )
     (point,) = points
     what = f'the plug-in "{name}" of {group} ({point.value} of {_owner(point)})'
-    _refuse_shadow(point, f"{source}: {what}")
+    refuse_shadow(point, f"{source}: {what}")
     module = import_plugin_module(point.module, f"{source}: {what}")
     return member(module, point.attr, f"{source}: {what}")
 
@@ -117,7 +126,7 @@ def classes_of(module: ModuleType) -> dict[str, type]:
 # Shadows ------------------------------------------------------------------------------------------
 
 
-def _refuse_shadow(point: EntryPoint, what: str) -> None:
+def refuse_shadow(point: EntryPoint, what: str) -> None:
     """Raise if the plug-in's package would be imported from elsewhere than its distribution."""
     package = point.module.partition(".")[0]
     expected = _installed_at(point.dist, package) if point.dist else []
