@@ -21,7 +21,7 @@ ORDERS: Final = 0.068
 OFFSPRING: Final = 0.5
 DECAY_PER_S: Final = 2.0
 SHOCK_ORDERS: Final = 8.0  # that a shock brings about
-SWEEP_SHARE: Final = 0.25  # of orders that walk the book instead of nibbling at the touch
+SWEEP_SHARE: Final = 0.3  # of orders that walk the book instead of nibbling at the touch
 SWEEP_LEVELS: Final = 5.0
 SIZE_SD: Final = 0.8  # of log sizes
 NIBBLE: Final = 0.15  # median order size in median level sizes
@@ -29,7 +29,7 @@ TREND_LEAN: Final = 0.12  # how much likelier buying is in an upward trend
 HABIT_LEAN: Final = 0.12  # and after a buy
 IMPROVE: Final = 0.7  # chance that a step narrows a side that is too wide
 TIGHTER: Final = 0.6  # what makers aim at, since a traded level leaves a wider spread
-IMPACT: Final = 0.06  # part of a sweep's move that stays
+IMPACT: Final = 0.05  # part of a sweep's move that stays
 
 
 @attrs.frozen(kw_only=True)

@@ -72,7 +72,7 @@ class SyntheticOptions:
     prices: Mapping[str, Decimal] = attrs.field(factory=dict)
     volatility: float = attrs.field(default=0.8, validator=[ge(0), le(20)])
     spread_bps: float = attrs.field(default=2.0, validator=[gt(0), le(1_000)])
-    rate: float = attrs.field(default=20.0, validator=[gt(0), le(100_000)])
+    rate: float = attrs.field(default=25.0, validator=[gt(0), le(100_000)])
     depth: int = attrs.field(default=10, validator=in_(range(2, 1_001)))
     level_notional: float = attrs.field(default=10_000.0, validator=gt(0))
     duration: Duration | None = None
