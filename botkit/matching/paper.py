@@ -31,6 +31,7 @@ from botkit.model import (
     CancelOrder,
     ClientOrderId,
     ExecutionReport,
+    FeedEnded,
     FeedGap,
     Instrument,
     MarketEvent,
@@ -115,6 +116,7 @@ class PaperMatcher:
             BookDelta: self._floor.match_depth,
             Bar: lambda _: None,  # a bar says nothing the trades in it did not
             FeedGap: self._go_dark,
+            FeedEnded: lambda _: None,  # what rests goes on resting
         }
 
     # -- what the owner calls ---------------------------------------------------------------

@@ -14,6 +14,7 @@ from botkit.model import (
     AskStatus,
     CancelOrder,
     ExecutionReport,
+    FeedEnded,
     FeedGap,
     FillSource,
     Instrument,
@@ -54,6 +55,7 @@ class PaperVenue:
         self.fees = fees
         self.instruments = instruments
         self.speed = feed.speed
+        self.keeps_orders = False  # they are matched in this process and end with it
         self.capabilities = Capabilities(
             client_order_ids=True,
             fill_source=FillSource.EXECUTIONS,
@@ -109,9 +111,9 @@ class PaperVenue:
         await trio.lowlevel.checkpoint()
 
     async def run(self, deliver: Deliver, clock: Clock) -> None:
-        """Play the feed by `clock`; return when it has ended and no request is under way.
+        """Play the feed by `clock`, then answer requests without market data until canceled.
 
-        What is sent after that is served by `serve`. May be run again; orders and balances stay.
+        May be run again; orders and balances stay.
         """
         now_ns = clock.now_ns()
         self.start(deliver, now_ns)
@@ -124,10 +126,6 @@ class PaperVenue:
                 if behind % EVENTS_PER_CHECKPOINT == 0:
                     await trio.lowlevel.checkpoint()
             self._matcher.apply(event)
-        await self._drain(clock)
-
-    async def serve(self, clock: Clock) -> None:
-        """Answer requests without market data, for ever: for the clean-up after a feed's end."""
         while True:
             due_ns = self._matcher.next_due_ns()
             if due_ns is None:
@@ -180,8 +178,12 @@ class PaperVenue:
         return self._feed.first_time_ns()
 
     def feed_events(self, start_ns: int) -> Iterator[MarketEvent]:
-        """Yield the feed's market data in order of `receive_time_ns`."""
-        return self._feed.events(start_ns)
+        """Yield the feed's market data in order of `receive_time_ns`, then a `FeedEnded`."""
+        now_ns = start_ns
+        for event in self._feed.events(start_ns):
+            now_ns = event.receive_time_ns
+            yield event
+        yield FeedEnded(self.name, receive_time_ns=now_ns)
 
     def next_due_ns(self) -> int | None:
         """Return when the next request arrives or order expires; None if nothing is to come."""
@@ -215,14 +217,6 @@ class PaperVenue:
                 return waited
             else:
                 self._matcher.advance(target_ns)
-
-    async def _drain(self, clock: Clock) -> None:
-        """Bring about the requests under way, each at its time; expiries are not waited for."""
-        while self._matcher.has_requests_under_way():
-            await trio.lowlevel.checkpoint()
-            due_ns = self._matcher.next_due_ns()
-            assert due_ns is not None  # a request is under way
-            await self._reach(clock, due_ns)
 
     async def _sleep(self, clock: Clock, until_ns: int | None) -> None:
         """Sleep until `until_ns`, or until a request may have made something due sooner."""
