@@ -86,11 +86,12 @@ class Batch:
         self.fault(column, bad | raw.missing, "a whole number above 0")
         return counts
 
-    def word(self, column: str, words: Mapping[str, int]) -> IntArray:
-        """Return the code of each word, whatever its case."""
+    def word(self, column: str, words: Mapping[str, int], missing: int | None = None) -> IntArray:
+        """Return the code of each word, whatever its case; `missing` is that of a missing one."""
         raw = self._columns[column]
         found = np.array([words.get(word, -1) for word in _words(raw)], dtype=np.int64)
-        self.fault(column, (found < 0) | raw.missing, f"one of {', '.join(words)}")
+        found[raw.missing] = -1 if missing is None else missing
+        self.fault(column, found < 0, f"one of {', '.join(words)}")
         return found
 
     def text(self, column: str) -> list[str]:

@@ -21,7 +21,8 @@ IS_ASK: Final = {"bid": 0, "buy": 0, "b": 0, "ask": 1, "sell": 1, "a": 1, "s": 1
 AGGRESSORS: Final = {"buy": 0, "sell": 1, "b": 0, "s": 1}
 IS_SNAPSHOT: Final = {"snapshot": 1, "diff": 0, "delta": 0, "update": 0}
 TRUTH: Final = {"true": 1, "false": 0, "1": 1, "0": 0}
-SIDE_NAMES: Final = ("BUY", "SELL")
+SIDE_NAMES: Final = ("BUY", "SELL", "")
+NOT_TOLD: Final = 2
 
 
 @attrs.frozen
@@ -151,9 +152,11 @@ class _Reading:
 
     def _aggressor(self, batch: Batch) -> npt.NDArray[Any] | None:
         if source := self._sources.get("aggressor"):
-            codes = batch.word(source.column, AGGRESSORS)
+            codes = batch.word(source.column, AGGRESSORS, missing=NOT_TOLD)
         elif source := self._sources.get("buyer_is_maker"):
-            codes = batch.word(source.column, TRUTH)  # the maker bought, so the taker sold
+            codes = batch.word(
+                source.column, TRUTH, missing=NOT_TOLD
+            )  # the maker bought: the taker sold
         else:
             return None
         return np.array(SIDE_NAMES, dtype=object)[codes]
