@@ -25,6 +25,7 @@ __all__ = ["load"]
 T = TypeVar("T")
 
 _SECTIONS: Final = ("bot", "venues", "strategies", "risk")
+_DEEPEST: Final = 50
 _SYMBOL: Final = re.compile(r"([^:\s]+):(\S+)")
 
 
@@ -48,6 +49,10 @@ def load(
     source = str(path)
     document = _read(Path(path), source)
     refused = [f"{source}: {text}" for text in apply_overrides(document, overrides)]
+    if _is_too_deep(document):
+        raise ConfigError(
+            f"{source}: tables and arrays nested deeper than {_DEEPEST}, allowed: less"
+        )
     expansion = Expansion(os.environ if environ is None else environ)
     document = expansion.fill(document)
     reader = _Reader(source=source, unfilled={key for key, _ in expansion.problems})
@@ -71,6 +76,19 @@ def _read(path: Path, source: str) -> dict[str, Any]:
         raise ConfigError(f"{source}: is not TOML: {error}") from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{source}: is not TOML that can be read: {error}") from error
+
+
+def _is_too_deep(document: dict[str, Any]) -> bool:
+    """Say whether walking `document` recursively could exhaust the stack; walks it by levels."""
+    level: list[Any] = [document]
+    for _ in range(_DEEPEST):
+        inner = [each for outer in level for each in _elements(outer)]
+        level = [each for each in inner if isinstance(each, dict | list)]
+    return bool(level)
+
+
+def _elements(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 @attrs.frozen(kw_only=True)

@@ -146,8 +146,8 @@ def _import_file(file: Path, what: str) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{what} cannot be imported: {file} is no Python file")
+    assert spec is not None
+    assert spec.loader is not None  # the name ends in .py
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from botkit.config import BotConfig, Config, StrategyConfig, VenueConfig, emit, load, show
+from botkit.config import BotConfig, Config, Secret, StrategyConfig, VenueConfig, emit, load, show
 from botkit.errors import ConfigError
 
 GOOD = """
@@ -166,6 +166,16 @@ def test_a_file_that_is_no_toml_is_told_with_the_place(
     assert str(caught.value).startswith(f"{path}: {told}")
 
 
+def test_nesting_that_could_exhaust_the_stack_is_refused(tmp_path: Path) -> None:
+    deep = "a" + ".a" * 2000
+    told = ["tables and arrays nested deeper than 50, allowed: less"]
+    assert problems(tmp_path, f"{deep} = 1\n") == told
+    assert problems(tmp_path, GOOD, [f"risk.{deep}=1"]) == told
+    assert problems(tmp_path, "a = " + "[" * 300 + "]" * 300) == told
+    nested = GOOD + "deep = " + "[" * 40 + "]" * 40
+    assert load(write(tmp_path, nested)).risk["deep"]
+
+
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml: cannot be read: No such file"):
         load(tmp_path / "none.toml")
@@ -189,8 +199,8 @@ def test_strategies_are_named_by_their_type_and_numbered(tmp_path: Path) -> None
         tmp_path,
         strategy("grid")
         + strategy("grid")
-        + strategy("grid", "name = 'grid_3'", "instrument = 'paper:A'")
         + strategy("grid")
+        + strategy("grid", "name = 'grid_3'", "instrument = 'paper:A'")
         + strategy("a.b:Maker")
         + strategy("./a/maker.py:Maker")
         + strategy("./a/taker.py"),
@@ -198,8 +208,8 @@ def test_strategies_are_named_by_their_type_and_numbered(tmp_path: Path) -> None
     assert [each.name for each in read] == [
         "grid",
         "grid_2",
-        "grid_3",
         "grid_4",
+        "grid_3",
         "Maker",
         "Maker_2",
         "taker",
@@ -415,14 +425,28 @@ def test_no_secret_is_in_repr_or_in_the_text_of_an_error(tmp_path: Path) -> None
     broken = WITH_SECRETS.replace('"demo"', '"${KEY} "').replace('"paper:BTC', '"${KEY}:BTC')
     path = write(tmp_path, broken + 'plain = "correct-horse:X"\n')
     with pytest.raises(ConfigError) as caught:
-        load(path, ["bot.name.x=correct-horse", "bot.seed=correct-horse"], environ=ENVIRON)
+        load(
+            path,
+            ["bot.name.x=correct-horse", "bot.seed=correct-horse", "correct-horse=1"],
+            environ=ENVIRON,
+        )
     text = "".join(traceback.format_exception(caught.value)).replace(__file__, "")
     message = str(caught.value)
     assert SECRET not in message
-    assert len(caught.value.problems) == 4
+    assert len(caught.value.problems) == 5
     assert 'bot.name: found "*** " (text)' in message
     assert 'bot.seed: found "***" (text), allowed: an integer' in message
+    assert "bot.toml: ***: unknown key" in message
     assert message in text
+
+
+def test_a_secret_object_in_the_options_is_masked() -> None:
+    venue = VenueConfig(name="a", type="paper", options={"key": Secret("hunter22")})
+    assert "hunter22" not in repr(venue)
+
+
+def test_a_lone_surrogate_is_emitted_as_a_replacement() -> None:
+    assert tomllib.loads(emit({"a": "x\udc80\x00\x7f\n"})) == {"a": "x\ufffd\x00\x7f\n"}
 
 
 def test_only_plain_values_can_be_emitted() -> None:

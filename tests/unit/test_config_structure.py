@@ -52,6 +52,12 @@ class Level(enum.IntEnum):
     HIGH = 2
 
 
+class Colour(enum.Enum):
+    """An enum that is neither text nor number."""
+
+    RED = "red"
+
+
 @attrs.frozen(kw_only=True)
 class Everything:
     """A field of every kind."""
@@ -65,6 +71,7 @@ class Everything:
     latency: Duration = 0
     side: Side = Side.BUY
     level: Level = Level.LOW
+    colour: Colour = Colour.RED
     mode: Literal["NORMAL", "FULL"] = "NORMAL"
     maybe: int | None = None
     feed: Synthetic | Replay = attrs.field(factory=lambda: Synthetic(type="synthetic"))
@@ -163,6 +170,13 @@ def test_every_kind_of_field_is_read() -> None:
     )
     assert type(read.names) is tuple
     assert type(read.side) is Side
+
+
+def test_values_of_the_right_type_are_taken_as_they_are() -> None:
+    given = {"exact": Decimal("0.1"), "path": Path("a"), "level": Level.HIGH, "colour": Colour.RED}
+    assert structure(Everything, given, "f") == Everything(
+        exact=Decimal("0.1"), path=Path("a"), level=Level.HIGH
+    )
 
 
 def test_the_sentence_names_file_key_what_was_found_and_what_is_allowed() -> None:
