@@ -3,11 +3,14 @@
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 from math import nan
+from typing import Final
 
 from botkit.model.market import BookDelta, BookSnapshot, Level, Quote
 from botkit.model.words import Side
 
 __all__ = ["Book"]
+
+OVERTAKEN_NS: Final = 1_000_000_000
 
 
 class _Ladder:
@@ -51,21 +54,23 @@ class Book:
     With depth (a snapshot or delta was seen) a quote only trims and tops the book: it is newer
     than the depth, so levels better than it are gone, and all of a side that it shows empty.
     Without depth the book is the quote. A crossed quote makes a crossed book, never a hidden one.
+
+    Venues send quotes and depth apart, so a delta may be older than a quote that overtook it. Where
+    that crosses the book, the quote holds if it is at most `OVERTAKEN_NS` older by receipt.
     """
 
-    __slots__ = ("_asks", "_bids", "has_depth", "symbol")
+    __slots__ = ("_asks", "_bids", "_quote", "has_depth", "symbol")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
-        self.has_depth = False
-        self._bids = _Ladder()
-        self._asks = _Ladder()
+        self.clear()
 
     def clear(self) -> None:
         """Forget everything, as after a `FeedGap`."""
         self.has_depth = False
         self._bids = _Ladder()
         self._asks = _Ladder()
+        self._quote: Quote | None = None
 
     def apply(self, event: BookSnapshot | BookDelta | Quote) -> None:
         """Bring the book up to date with one event."""
@@ -80,6 +85,7 @@ class Book:
     def apply_snapshot(self, snapshot: BookSnapshot) -> None:
         """Replace everything."""
         self.has_depth = True
+        self._quote = None
         self._bids.replace(snapshot.bids)
         self._asks.replace(snapshot.asks)
 
@@ -90,6 +96,11 @@ class Book:
             self._bids.set(price, qty)
         for price, qty in delta.asks:
             self._asks.set(price, qty)
+        quote = self._quote
+        if quote is None or not self.is_crossed:
+            return
+        if delta.receive_time_ns - quote.receive_time_ns <= OVERTAKEN_NS:
+            self._trim(quote)
 
     def apply_quote(self, quote: Quote) -> None:
         """Trim the book to a best bid and ask that are newer than its depth."""
@@ -97,6 +108,10 @@ class Book:
             self._bids.replace([(quote.bid_px, quote.bid_qty)])
             self._asks.replace([(quote.ask_px, quote.ask_qty)])
             return
+        self._quote = quote
+        self._trim(quote)
+
+    def _trim(self, quote: Quote) -> None:
         if quote.bid_qty > 0:
             self._bids.cut_above(quote.bid_px)
             self._bids.set(quote.bid_px, quote.bid_qty)

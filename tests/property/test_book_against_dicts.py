@@ -31,11 +31,13 @@ class DictBook:
         self.bids: dict[float, float] = {}
         self.asks: dict[float, float] = {}
         self.has_depth = False
+        self.quote: Quote | None = None
 
     def apply(self, event: BookSnapshot | BookDelta | Quote) -> None:
         if isinstance(event, Quote):
             if not self.has_depth:
                 self.bids, self.asks = {}, {}
+            self.quote = event if self.has_depth else None
             bid = event.bid_px if event.bid_qty else 0.0
             ask = event.ask_px if event.ask_qty else float("inf")
             self.bids = {px: qty for px, qty in self.bids.items() if px < bid}
@@ -45,11 +47,14 @@ class DictBook:
         else:
             self.has_depth = True
             if isinstance(event, BookSnapshot):
-                self.bids, self.asks = {}, {}
+                self.bids, self.asks, self.quote = {}, {}, None
             self.bids.update(event.bids)
             self.asks.update(event.asks)
         self.bids = {px: qty for px, qty in self.bids.items() if qty}
         self.asks = {px: qty for px, qty in self.asks.items() if qty}
+        crossed = self.bids and self.asks and max(self.bids) >= min(self.asks)
+        if crossed and isinstance(event, BookDelta) and self.quote:
+            self.apply(self.quote)
 
 
 @settings(deadline=None)

@@ -170,3 +170,25 @@ def test_an_empty_side_is_covered_only_if_depth_says_it_is_empty() -> None:
     book.apply(BookSnapshot(SYMBOL, bids=[], asks=[]))
 
     assert book.covers(Side.BUY, 99.0)
+
+
+@pytest.mark.parametrize(("late_ns", "best"), [(10**9, (96.0, 97.0)), (10**9 + 1, (98.5, 97.0))])
+def test_a_delta_that_a_quote_overtook_does_not_cross_the_book(
+    late_ns: int, best: tuple[float, float]
+) -> None:
+    book = build_book()
+
+    book.apply(Quote(SYMBOL, 96.0, 1.0, 97.0, 1.0, receive_time_ns=5))
+    book.apply(BookDelta(SYMBOL, bids=[(98.5, 1.0)], asks=[], receive_time_ns=5 + late_ns))
+
+    assert (book.bid, book.ask) == best
+
+
+def test_a_quote_before_the_snapshot_says_nothing_of_the_deltas_after_it() -> None:
+    book = build_book()
+    book.apply(Quote(SYMBOL, 96.0, 1.0, 97.0, 1.0))
+
+    book.apply(BookSnapshot(SYMBOL, bids=[(99.0, 1.0)], asks=[(101.0, 1.0)]))
+    book.apply(BookDelta(SYMBOL, bids=[(102.0, 1.0)], asks=[]))
+
+    assert book.is_crossed
