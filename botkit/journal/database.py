@@ -75,27 +75,29 @@ class LockFile:
     def __init__(self, path: Path, bot: str) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._file = path.open("a+", encoding="ascii", errors="replace")
         except OSError as exc:
             raise JournalError(
                 f"{path}: cannot be written ({exc.strerror}); the bot keeps its journal there: "
                 "give it a state_dir that its user may write to"
             ) from exc
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            pid = os.pread(self._fd, 32, 0).decode(errors="replace").strip() or "unknown"
-            os.close(self._fd)
+            self._file.seek(0)
+            pid = self._file.read(32).strip() or "unknown"
+            self._file.close()
             raise AlreadyRunningError(
                 f"bot {bot!r} is running already, as process {pid}, and holds {path}: stop it, "
                 "or give this bot another name or state_dir"
             ) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        self._file.truncate(0)
+        self._file.write(f"{os.getpid()}\n")
+        self._file.flush()
 
     def close(self) -> None:
         """Let the next one in. The file stays: removing it could remove another's lock."""
-        os.close(self._fd)
+        self._file.close()
 
 
 def connect(path: Path, synchronous: str) -> sqlite3.Connection:
@@ -182,14 +184,10 @@ def _check_version(path: Path, db: sqlite3.Connection) -> int:
 
 
 def _migrate(db: sqlite3.Connection, version: int) -> None:
+    """Do what is missing in one transaction; closing the file after an error undoes it."""
     db.execute("BEGIN IMMEDIATE")
-    try:
-        for statements in MIGRATIONS[version:]:
-            for statement in statements:
-                db.execute(statement)
-        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-        db.execute("COMMIT")
-    except sqlite3.Error:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
+    for statements in MIGRATIONS[version:]:
+        for statement in statements:
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    db.execute("COMMIT")

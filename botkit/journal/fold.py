@@ -38,14 +38,15 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     """One order as the journal last knew it.
 
     `client_order_ids` are all it has had, `resting_ids` those under which it may still rest,
-    both oldest first; `replace` is the last replace asked for, whatever became of it.
+    both oldest first; `venue_order_ids` are the venue's, each with the client order id it was
+    told for; `replace` is the last replace asked for, whatever became of it.
     `ord_status` and `cum_qty` are the last told (PENDING_NEW and 0 if nothing was).
     """
 
     request: NewOrder
     client_order_ids: list[ClientOrderId]
     resting_ids: list[ClientOrderId]
-    venue_order_ids: list[VenueOrderId] = msgspec.field(default_factory=list)
+    venue_order_ids: dict[VenueOrderId, ClientOrderId] = msgspec.field(default_factory=dict)
     ord_status: OrdStatus = OrdStatus.PENDING_NEW
     cum_qty: Decimal = Decimal(0)
     filled_qty: Decimal = Decimal(0)  # the sum of its fills; `cum_qty` may be ahead of it
@@ -114,9 +115,8 @@ class OrderFold:
         self._orders[order.client_order_ids[0]] = order
         for client_order_id in order.client_order_ids:
             self._by_id[client_order_id] = order
-        for venue_order_id in order.venue_order_ids:
-            key = (order.request.symbol, venue_order_id)
-            self._by_venue_id[key] = order.client_order_ids[-1]
+        for venue_order_id, client_order_id in order.venue_order_ids.items():
+            self._by_venue_id[order.request.symbol, venue_order_id] = client_order_id
 
     def _on_new(self, request: NewOrder) -> None:
         first = request.client_order_id
@@ -141,8 +141,7 @@ class OrderFold:
         venue_order_id = report.venue_order_id
         if venue_order_id is not None:
             self._by_venue_id[report.symbol, venue_order_id] = client_order_id
-            if venue_order_id not in order.venue_order_ids:
-                order.venue_order_ids.append(venue_order_id)
+            order.venue_order_ids[venue_order_id] = client_order_id
         if report.cum_qty is not None and report.cum_qty > order.cum_qty:
             order.cum_qty = report.cum_qty
         if report.exec_type is ExecType.REPLACED and client_order_id in order.resting_ids:
