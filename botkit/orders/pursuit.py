@@ -132,10 +132,11 @@ class Pursuit:
 
     def expect_answer(self, order: Order, now_ns: int) -> None:
         """Expect a new order or a replace to be answered."""
+        queue = self._acks.queue
         due_ns = now_ns + self._acks.delay_ns
-        self._acks.queue.append((due_ns, order))
-        if due_ns < self._earliest_ns:  # `_push` written out: every order passes here
-            self._earliest_ns = due_ns
+        if not queue:  # one that waits already is due no later
+            self._earliest_ns = min(self._earliest_ns, due_ns)
+        queue.append((due_ns, order))
 
     def expect_cancel(self, order: Order, now_ns: int) -> None:
         """Expect a cancel to be confirmed; it is sent again if it is not."""
@@ -200,8 +201,9 @@ class Pursuit:
 
     def _push(self, lane: _Lane, order: Order, now_ns: int) -> int:
         due_ns = now_ns + lane.delay_ns
+        if not lane.queue:
+            self._earliest_ns = min(self._earliest_ns, due_ns)
         lane.queue.append((due_ns, order))
-        self._earliest_ns = min(self._earliest_ns, due_ns)
         return due_ns
 
     def _is_asked(self, order: Order, due_ns: int) -> bool:
