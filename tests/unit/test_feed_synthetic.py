@@ -191,7 +191,7 @@ def _mids(events: list[MarketEvent]) -> "np.ndarray[Any, np.dtype[np.float64]]":
 
 @pytest.mark.parametrize("volatility", [0.3, 0.8, 1.5])
 def test_volatility_is_about_what_was_asked_for(volatility: float) -> None:
-    feed = build_synthetic(duration="2h", volatility=volatility, rate=10.0)
+    feed = build_synthetic(duration="1h", volatility=volatility, rate=10.0)
     returns = np.diff(np.log(_mids(list(feed.events(START_NS)))[::10]))
 
     assert returns.std() * math.sqrt(YEAR_S / 10) == pytest.approx(volatility, rel=0.5)
@@ -261,7 +261,7 @@ def test_shocks_happen_now_and_then_and_raise_volatility() -> None:
 
 def test_takers_lean_with_the_trend() -> None:
     def imbalance(seed: int) -> tuple[float, float]:
-        events = list(build_synthetic(duration="10m", seed=seed).events(START_NS))
+        events = list(build_synthetic(duration="6m", seed=seed).events(START_NS))
         signs = [1 if e.aggressor == "BUY" else -1 for e in events if isinstance(e, Trade)]
         mids = _mids(events)
         return math.log(mids[-1] / mids[1]), float(np.mean(signs))
