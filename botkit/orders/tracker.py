@@ -36,6 +36,7 @@ from botkit.ports import Capabilities
 __all__ = ["Orders"]
 
 ZERO: Final = Decimal(0)
+CANCELING: Final = frozenset({OrdStatus.PENDING_CANCEL, OrdStatus.UNKNOWN})
 
 
 class Orders:
@@ -150,7 +151,7 @@ class Orders:
         if order.ord_status in CLOSED:
             return None
         under_way = order.cancel_due_ns > now_ns
-        if under_way and order.ord_status not in WORKING:
+        if under_way and order.ord_status in CANCELING:
             return None
         venue = _group(order).venue
         if not (order.venue_order_ids or venue.capabilities.client_order_ids):
