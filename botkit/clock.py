@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import attrs
 import trio
 
-__all__ = ["BacktestClock", "Clock", "LiveClock", "wall_time_ns"]
+__all__ = ["BacktestClock", "Clock", "LiveClock", "cpu_time_ns", "wall_time_ns"]
 
 NS_PER_S: Final = 1_000_000_000
 FOREVER_S: Final = 1e6
@@ -18,6 +18,11 @@ FOREVER_S: Final = 1e6
 def wall_time_ns() -> int:
     """Return nanoseconds since 1970 UTC by this machine's clock."""
     return time.time_ns()
+
+
+def cpu_time_ns() -> int:
+    """Return the CPU time this process has used, in nanoseconds."""
+    return time.process_time_ns()
 
 
 class Clock(Protocol):

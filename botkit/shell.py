@@ -43,6 +43,14 @@ class Stop:
         """True once somebody wants the run to end."""
         return bool(self.reason)
 
+    def note(self, reason: str) -> None:
+        """Say from a signal handler that the run is to end; wakes nobody, `request` has to follow.
+
+        A loop that does not await looks at `requested`.
+        """
+        if not self.reason:
+            self.reason = reason
+
     def request(self, reason: str, *, error: str = "") -> None:
         """End the run, because of `reason`; `error` if something went wrong."""
         if not self.reason:

@@ -1,0 +1,104 @@
+"""The entry point: commands that are imported when called, and errors turned into exit codes."""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Final, NoReturn
+
+import click
+
+from botkit.cli.session import Session
+from botkit.cli.signals import SignalWatch
+from botkit.errors import BotkitError, ConfigError
+from botkit.shell import ExitCode
+
+__all__ = ["cli", "main", "run_main"]
+
+# name -> (module, what `botkit --help` says); the module has a command of the name `command`.
+COMMANDS: Final = {
+    "run": ("run_command", "Run a bot on paper (or, with --live, for real)."),
+    "check": ("check_command", "Load a config and build everything in it, without running."),
+    "new": ("new_command", "Write a new strategy, its test and a config that runs it."),
+    "list": ("list_command", "List the plug-ins: venues, strategies, risk rules."),
+    "show-config": ("show_config_command", "Print a config as it takes effect, secrets masked."),
+    "fills": ("fills_command", "Print the fills of a run."),
+}
+
+USAGE: Final = """\
+Usage: python run.py CONFIG [OPTIONS]
+
+Give the config of the bot to run, for example:
+
+  python run.py configs/paper.toml --for 60s
+
+Ctrl-C ends it and cancels its orders. More: botkit run --help, botkit --help
+"""
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module when the command is called, so that `--help` is fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = import_module(f"botkit.cli.{COMMANDS[cmd_name][0]}").command
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(
+    cls=_LazyGroup,
+    name="botkit",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start here: botkit run configs/paper.toml --for 60s",
+)
+@click.version_option(package_name="botkit")
+def cli() -> None:
+    """Trading bots that can be left alone: no order outlives its owner."""
+
+
+def main(arguments: Sequence[str] | None = None, received: list[int] | None = None) -> NoReturn:
+    """Run the command line and exit; `received` are signals that have come already."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    watch = SignalWatch(received)
+    if words[:1] == ["run"]:
+        watch.install()
+    sys.exit(call(words, Session(watch=watch)))
+
+
+def run_main(received: list[int]) -> NoReturn:
+    """Run what `run.py` was given; the same as `botkit run`."""
+    words = sys.argv[1:]
+    if not words:
+        click.echo(USAGE, nl=False, err=True)
+        sys.exit(ExitCode.USAGE)
+    main(["run", *words], received)
+
+
+def call(words: list[str], session: Session) -> int:
+    """Call a command; return the exit code, having said what went wrong."""
+    try:
+        result: Any = cli.main(words, prog_name="botkit", standalone_mode=False, obj=session)
+    except click.ClickException as exc:
+        exc.show()
+        return exc.exit_code
+    except click.Abort:
+        return ExitCode.ERROR
+    except ConfigError as exc:
+        for problem in exc.problems:
+            session.complain(problem)
+        return ExitCode.USAGE
+    except BotkitError as exc:
+        session.complain(str(exc))
+        return ExitCode.ERROR
+    except Exception as exc:  # noqa: BLE001  the last place: shown without secrets, and told by the exit code
+        session.complain("".join(traceback.format_exception(exc)).rstrip())
+        return ExitCode.ERROR
+    return result if isinstance(result, int) else ExitCode.CLEAN

@@ -1,0 +1,92 @@
+"""`botkit run`: its options, and what they refuse."""
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import click
+
+from botkit.assembly import check
+from botkit.cli.logs import LEVELS, LogForm
+from botkit.cli.running import RunOptions, run
+from botkit.cli.session import Session, config_argument, set_option
+from botkit.config import Config, parse_duration
+from botkit.errors import ConfigError
+
+__all__ = ["command"]
+
+
+class DurationType(click.ParamType[int]):
+    """A length of time such as 60s."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return nanoseconds."""
+        try:
+            length_ns = parse_duration(str(value))
+        except ValueError as exc:
+            self.fail(f"{value!r}: {exc}, or 60s", param, ctx)
+        if not length_ns:
+            self.fail(f"{value!r}: the run would end before it starts; say 60s, say", param, ctx)
+        return length_ns
+
+
+@click.command("run")
+@config_argument
+@click.option(
+    "--for",
+    "for_ns",
+    type=DurationType(),
+    metavar="TIME",
+    help="End after this much of the bot's time: 60s, 5m, 1h.",
+)
+@click.option("--live", is_flag=True, help="Send real orders. Without it nothing leaves here.")
+@set_option
+@click.option(
+    "--log",
+    "form",
+    type=click.Choice(get_args(LogForm)),
+    default="console",
+    show_default=True,
+    help="How log lines look; json also takes the status view away.",
+)
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+@click.option("--no-status", is_flag=True, help="Log lines instead of the status view.")
+@click.pass_obj
+def command(
+    session: Session,
+    *,
+    config: str,
+    for_ns: int | None,
+    live: bool,
+    overrides: Sequence[str],
+    form: LogForm,
+    log_level: str,
+    no_status: bool,
+) -> int:
+    """Run the bot of CONFIG until its data end, --for has passed, or Ctrl-C.
+
+    Orders are matched in this process against live, recorded or synthetic market data (PAPER),
+    unless --live is given. The exit code says how it ended: 0 nothing of ours rests at a venue,
+    1 error, 2 usage or configuration, 3 orders may rest, 4 stopped by risk.
+    """
+    loaded = session.load(config, overrides)
+    _refuse_mode(loaded, live=live)
+    options = RunOptions(for_ns=for_ns, form=form, log_level=log_level, status=not no_status)
+    return int(run(check(loaded), session, options))
+
+
+def _refuse_mode(config: Config, *, live: bool) -> None:
+    """Raise unless every venue is one that what was asked for makes sense with."""
+    real = [name for name, venue in config.venues.items() if venue.type != "paper"]
+    if live and not real:
+        raise ConfigError(
+            f"{config.source}: --live, but the venues are all of type paper "
+            f"({', '.join(config.venues)}): there is nothing to be live on; leave --live out, or "
+            "configure a real venue"
+        )
+    if real and not live:
+        raise ConfigError(
+            f"{config.source}: venues {', '.join(real)} are real ones, and this botkit cannot yet "
+            'match their orders on paper: use type = "paper", or --live to send real orders'
+        )

@@ -1,0 +1,238 @@
+"""A run from its plan to its exit code."""
+
+import math
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+
+from botkit.assembly import Plan, assemble, replay_run_id
+from botkit.backtest import drive
+from botkit.cli.earlier_runs import settle_earlier_runs
+from botkit.cli.logs import LogForm
+from botkit.cli.screen import Screen
+from botkit.cli.session import Session
+from botkit.cli.status import order_line, snapshot
+from botkit.cli.summary import Outcome, summarise, write_summary
+from botkit.cli.tally import Tally
+from botkit.clock import BacktestClock, Clock, LiveClock, cpu_time_ns, wall_time_ns
+from botkit.errors import ConfigError, JournalError
+from botkit.journal import SqliteJournal
+from botkit.live import serve_links
+from botkit.shell import Bot, ExitCode, run_bot
+
+__all__ = ["RunOptions", "run"]
+
+SYNTHETIC_ORIGIN_NS: Final = 1_704_067_200_000_000_000  # 2024-01-01: any fixed time does
+SNAPSHOT_EVERY_S: Final = 0.25
+TIME_IS_UP: Final = "the time asked for has passed"
+# A greater danger outranks: 3, then 4, then 1.
+RANK: Final = (
+    ExitCode.CLEAN,
+    ExitCode.ERROR,
+    ExitCode.USAGE,
+    ExitCode.STOPPED_BY_RISK,
+    ExitCode.ORDERS_MAY_REST,
+)
+
+
+@attrs.frozen(kw_only=True)
+class RunOptions:
+    """What `botkit run` was asked for; `for_ns` None runs without an end."""
+
+    for_ns: int | None = None
+    form: LogForm = "console"
+    log_level: str = "info"
+    status: bool = True
+
+
+def run(plan: Plan, session: Session, options: RunOptions) -> ExitCode:
+    """Run the bot of `plan` to its end and say how it went."""
+    bot = plan.config.bot
+    full_speed = plan.is_full_speed()
+    journal = SqliteJournal.open(
+        Path(bot.state_dir), bot.name, buffered=full_speed, synchronous=bot.journal_synchronous
+    )
+    try:
+        screen = Screen(
+            form=options.form,
+            level=options.log_level,
+            status=options.status and sys.stdout.isatty() and not full_speed,
+            patient=full_speed,
+            redact=session.redact,
+        )
+        try:
+            the_run = _Run(plan, journal, screen, session, options)
+            clock = BacktestClock() if full_speed else None
+            return trio.run(the_run.main, clock, clock=clock)
+        finally:
+            screen.close()
+    finally:
+        journal.close()
+
+
+class _Run:
+    """One run and everything around it."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        journal: SqliteJournal,
+        screen: Screen,
+        session: Session,
+        options: RunOptions,
+    ) -> None:
+        self._plan = plan
+        self._journal = journal
+        self._tally = Tally(journal)
+        self._screen = screen
+        self._watch = session.watch
+        self._options = options
+        self._mode = "PAPER"
+        self._exit_code = ExitCode.CLEAN
+
+    async def main(self, backtest_clock: BacktestClock | None) -> ExitCode:
+        """Announce, prepare, trade, close the books, sum up."""
+        config = self._plan.config
+        full_speed = backtest_clock is not None
+        self._screen.announce(self._banner(full_speed=full_speed), mode=self._mode)
+        settle_earlier_runs(self._journal, self._plan.venues, self._screen.say)
+        instruments = await self._plan.prepare()
+        clock = backtest_clock or self._live_clock()
+        if backtest_clock is not None:
+            backtest_clock.begin(self._origin_ns(SYNTHETIC_ORIGIN_NS))
+        token = os.urandom(4).hex()
+        run_id = replay_run_id(config) if full_speed else token
+        bot = assemble(
+            self._plan,
+            instruments,
+            journal=self._tally,
+            clock=clock,
+            run_id=run_id,
+            log=self._screen.log_by(clock.now_ns),
+        )
+        self._watch.attach(bot.stop, lambda: [order_line(each) for each in bot.resting()])
+        self._journal.begin_run(
+            # A replay's own id is the same every time; the journal needs a name for each.
+            run_id=f"{run_id}-{token}" if full_speed else token,
+            mode="REPLAY" if full_speed else self._mode,
+            config=config.show(),
+            started_ns=wall_time_ns(),
+        )
+        started_ns, cpu_ns = clock.now_ns(), cpu_time_ns()
+        if isinstance(clock, BacktestClock):
+            await self._play(bot, clock)
+        else:
+            await self._live(bot)
+        self._finish(
+            bot,
+            run_ns=max(clock.now_ns(), bot.engine.now_ns) - started_ns,
+            cpu_ns=cpu_time_ns() - cpu_ns,
+            full_speed=full_speed,
+        )
+        return self._exit_code
+
+    # --- before -----------------------------------------------------------------------------
+
+    def _banner(self, *, full_speed: bool) -> str:
+        config = self._plan.config
+        what = "a replay at full speed" if full_speed else "orders are matched in this process"
+        who = ", ".join(
+            f"{each.config.name} on {' '.join(each.config.symbols)}"
+            for each in self._plan.strategies
+        )
+        return f"{self._mode}  {config.bot.name}: {who} ({what}, no money moves)"
+
+    def _origin_ns(self, default_ns: int) -> int:
+        """Return the time the earliest recording starts with; `default_ns` if there is none."""
+        firsts = [venue.first_time_ns() for venue in self._plan.simulated()]
+        return min((each for each in firsts if each is not None), default=default_ns)
+
+    def _live_clock(self) -> Clock:
+        speeds = {venue.name: venue.speed for venue in self._plan.simulated()}
+        if len(set(speeds.values())) > 1:
+            told = ", ".join(f"{name} at {speed:g}x" for name, speed in speeds.items())
+            raise ConfigError(
+                f"{self._plan.config.source}: feeds play at different speeds ({told}): "
+                "give all the same speed"
+            )
+        speed = next(iter(speeds.values()), 1.0)
+        assert math.isfinite(speed)  # else it had been a full-speed run
+        return LiveClock(origin_ns=self._origin_ns(wall_time_ns()), speed=speed)
+
+    # --- during -----------------------------------------------------------------------------
+
+    async def _play(self, bot: Bot, clock: BacktestClock) -> None:
+        """Run at full speed."""
+        engine = bot.engine
+        self._screen.progress = lambda: (clock.current_ns, engine.event_count)
+        until_ns = None if self._options.for_ns is None else clock.now_ns() + self._options.for_ns
+        venues = self._plan.simulated()
+        await run_bot(bot, lambda: drive(engine, venues, clock, bot.stop, until_ns))
+
+    async def _live(self, bot: Bot) -> None:
+        """Run in real time, the status view beside the bot."""
+        venues = list(self._plan.venues.values())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._beside, bot)
+            await run_bot(bot, lambda: serve_links(bot.engine, venues, bot.clock))
+            nursery.cancel_scope.cancel()
+
+    async def _beside(self, bot: Bot) -> None:
+        """Watch the time and show the status; a mistake here stops the bot in good order."""
+        started_ns = bot.clock.now_ns()
+        try:
+            async with trio.open_nursery() as nursery:
+                if self._screen.has_status:
+                    nursery.start_soon(self._show, bot, started_ns)
+                if self._options.for_ns is not None:
+                    await bot.clock.sleep_until(started_ns + self._options.for_ns)
+                    bot.stop.request(TIME_IS_UP)
+        except Exception as exc:  # noqa: BLE001  told as the reason of the stop
+            told = "".join(traceback.format_exception(exc))
+            bot.stop.request("the status view failed", error=told)
+
+    async def _show(self, bot: Bot, started_ns: int) -> None:
+        while True:
+            self._screen.show(snapshot(bot, self._tally, mode=self._mode, started_ns=started_ns))
+            await trio.sleep(SNAPSHOT_EVERY_S)
+
+    # --- after ------------------------------------------------------------------------------
+
+    def _finish(self, bot: Bot, *, run_ns: int, cpu_ns: int, full_speed: bool) -> None:
+        """Close the run's journal and say how it went."""
+        code = bot.exit_code()
+        reason = bot.stop.reason or "canceled"
+        outcome = Outcome(
+            mode=self._mode,
+            exit_code=code,
+            reason=reason,
+            run_ns=run_ns,
+            cpu_ns=cpu_ns,
+            full_speed=full_speed,
+        )
+        summary = summarise(bot, self._tally, outcome)
+        complaint = bot.stop.error
+        try:
+            run_hash = self._journal.run_hash()
+            self._journal.end_run(
+                ended_ns=wall_time_ns(), exit_code=code, reason=reason, summary=summary
+            )
+        except JournalError as exc:
+            complaint = f"{complaint}\n{exc}; the run is not closed in it".lstrip()
+            run_hash = ""
+            code = max(code, ExitCode.ERROR, key=RANK.index)
+            outcome = attrs.evolve(outcome, exit_code=code)
+        self._exit_code = code
+        self._watch.finish(code)
+        self._screen.end(complaint)
+        if self._options.form == "json":
+            self._screen.log("info", "summary", {**summary, "exit_code": int(code)})
+        else:
+            write_summary(bot, self._tally, outcome, self._screen.say)
+        if full_speed and run_hash:
+            self._screen.say_last(run_hash)

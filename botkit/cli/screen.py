@@ -1,0 +1,113 @@
+"""Everything a run prints, on a terminal or in a file, as text or as JSON."""
+
+import sys
+from collections.abc import Callable
+
+import click
+from rich.console import Console
+
+from botkit.cli.logs import LogForm, build_log, format_time
+from botkit.cli.output import Output, StreamSink
+from botkit.cli.status import LogLine, Snapshot, StatusSink
+from botkit.clock import wall_time_ns
+from botkit.engine.core import Log
+
+__all__ = ["Screen"]
+
+
+class Screen:
+    """Prints a run to stdout: announcement, status view or log lines, summary.
+
+    Parameters
+    ----------
+    status
+        Draw the status view; stdout must be a terminal.
+    patient
+        Whoever prints waits for the terminal (full speed); else what is too much is dropped.
+    """
+
+    def __init__(
+        self,
+        *,
+        form: LogForm,
+        level: str,
+        status: bool,
+        patient: bool,
+        redact: Callable[[str], str],
+    ) -> None:
+        self._form = form
+        self._level = level
+        self._redact = redact
+        self.has_status = status and form == "console"
+        self.progress: Callable[[], tuple[int, int]] | None = None
+        self._plain: Output[str] = Output(StreamSink(sys.stdout, self._progress), patient=patient)
+        self._view: Output[LogLine | Snapshot] | None = None
+        self.log: Log = self.log_by(wall_time_ns)
+
+    def announce(self, text: str, *, mode: str) -> None:
+        """Print the first line; the status view starts below it."""
+        if self._form == "json":
+            self.log("info", text, {"mode": mode})
+        elif sys.stdout.isatty():
+            colour = "red" if mode == "LIVE" else "green"
+            head, _, rest = text.partition("  ")
+            self._plain.put(f"{click.style(f' {head} ', bg=colour, fg='black', bold=True)}  {rest}")
+        else:
+            self._plain.put(text)
+
+    def say(self, text: str) -> None:
+        """Print a line for people; as JSON it is a log line."""
+        if self._form == "json":
+            self.log("info", text, {})
+        else:
+            self._plain.put(self._redact(text))
+
+    def say_last(self, text: str) -> None:
+        """Print a line that is for programs, in every form as it is."""
+        self._plain.put(text)
+
+    def log_by(self, now_ns: Callable[[], int]) -> Log:
+        """Return the log, its lines stamped by `now_ns`; from here on it is `self.log` too."""
+        log = build_log(
+            self._put_line, form=self._form, level=self._level, now_ns=now_ns, redact=self._redact
+        )
+        self.log = log
+        return log
+
+    def show(self, view: Snapshot) -> None:
+        """Draw the status view anew; the first call starts it."""
+        if self._view is None:
+            self._view = Output(StatusSink(Console()))
+        self._view.put(view)
+
+    def end(self, complaint: str) -> None:
+        """Take the status view away and say what went wrong, if anything did."""
+        if self._view is not None:
+            self._view.close()
+            self._view = None
+        if complaint:
+            self.log("error", "the run was ended by an error", {"error": complaint})
+
+    def close(self) -> None:
+        """Print what waits; leave the terminal as it was found."""
+        self.end("")
+        dropped = self._plain.dropped
+        if dropped:
+            self._plain.put(f"{dropped} lines were not printed: the terminal was too slow")
+        self._plain.close()
+
+    def _put_line(self, level: str, line: str) -> None:
+        if self._view is not None:
+            self._view.put(LogLine(level, line))
+        else:
+            self._plain.put(line)
+
+    def _progress(self) -> str:
+        """Return how far a run at full speed is; it is asked for by the printing thread."""
+        if self.progress is None:
+            return ""
+        time_ns, event_count = self.progress()
+        if self._form == "json":
+            self.log("info", "progress", {"events": event_count})
+            return ""
+        return f"{format_time(time_ns)}  {event_count:,} events"

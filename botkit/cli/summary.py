@@ -1,0 +1,155 @@
+"""What is said of a run when it is over."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import attrs
+
+from botkit.cli.status import order_line
+from botkit.cli.tally import Tally
+from botkit.cli.wording import clock_time, money, plural, price
+from botkit.model import EquityPoint
+from botkit.shell import Bot, ExitCode
+
+__all__ = ["MEANING", "Outcome", "summarise", "write_summary"]
+
+MEANING: Final = {
+    ExitCode.CLEAN: "nothing of ours rests at a venue",
+    ExitCode.ERROR: "an error ended it or one of its strategies; nothing of ours rests at a venue",
+    ExitCode.USAGE: "usage or configuration",
+    ExitCode.ORDERS_MAY_REST: "ORDERS MAY STILL REST, see above: look at the venue",
+    ExitCode.STOPPED_BY_RISK: "stopped by a risk limit",
+}
+NS_PER_S: Final = 1_000_000_000
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """How a run went besides what its engine knows."""
+
+    mode: str
+    exit_code: ExitCode
+    reason: str
+    run_ns: int
+    cpu_ns: int
+    full_speed: bool
+
+
+def summarise(bot: Bot, tally: Tally, outcome: Outcome) -> dict[str, Any]:
+    """Return the summary as the journal and `--log json` keep it: numbers and text only."""
+    engine = bot.engine
+    per_cpu_s = engine.event_count * NS_PER_S / max(outcome.cpu_ns, 1)
+    return {
+        "mode": outcome.mode,
+        "exit_code": int(outcome.exit_code),
+        "reason": outcome.reason,
+        "seconds": round(outcome.run_ns / NS_PER_S, 3),
+        "events": engine.event_count,
+        "cpu_seconds": round(outcome.cpu_ns / NS_PER_S, 3),
+        "events_per_cpu_second": round(per_cpu_s),
+        "orders": tally.counts,
+        "profit": [
+            {
+                "currency": point.currency,
+                "realised": str(point.realised),
+                "unrealised": str(point.unrealised),
+                "fees": str(point.fees),
+                "total": str(point.equity),
+            }
+            for point in engine.portfolio.equity(engine.touch_of, engine.now_ns)
+        ],
+        "unpriced": {
+            currency: list(symbols)
+            for currency, symbols in engine.portfolio.incomplete(engine.touch_of).items()
+        },
+        "positions": [
+            {"strategy": view.strategy, "symbol": view.symbol, "qty": str(view.qty)}
+            for view in engine.portfolio.positions()
+        ],
+        "failed": {slot.name: slot.error for slot in engine.slots.values() if slot.error},
+        "resting": [order_line(order) for order in bot.resting()],
+        "kept": [order_line(order) for order in bot.kept()],
+    }
+
+
+def write_summary(bot: Bot, tally: Tally, outcome: Outcome, say: Callable[[str], None]) -> None:
+    """Say the summary line by line."""
+    for label, text in _lines(bot, tally, outcome):
+        say(f"{label:<10} {text}".rstrip())
+
+
+def _lines(bot: Bot, tally: Tally, outcome: Outcome) -> list[tuple[str, str]]:
+    return [
+        ("", ""),
+        ("Ended", f"{outcome.reason}, after {clock_time(outcome.run_ns)}"),
+        *_trading_lines(tally),
+        *_money_lines(bot),
+        *_resting_lines(bot),
+        ("Events", _speed(bot.engine.event_count, outcome)),
+        ("Exit code", f"{int(outcome.exit_code)}: {MEANING[outcome.exit_code]}"),
+    ]
+
+
+def _trading_lines(tally: Tally) -> list[tuple[str, str]]:
+    counts = tally.counts
+    also = "".join(
+        f", {counts[name]:,} {text}"
+        for name, text in (
+            ("refused", "refused by the gate"),
+            ("rejected", "rejected by the venue"),
+            ("replaces", "replaced"),
+        )
+        if counts[name]
+    )
+    return [
+        ("Orders", f"{counts['submitted']:,} submitted{also}"),
+        ("Cancels", f"{counts['cancels']:,}"),
+        ("Fills", f"{counts['fills']:,}"),
+    ]
+
+
+def _money_lines(bot: Bot) -> list[tuple[str, str]]:
+    engine = bot.engine
+    lines = [
+        (
+            "P&L",
+            _profit(point),
+        )
+        for point in engine.portfolio.equity(engine.touch_of, engine.now_ns)
+    ]
+    lines += [
+        ("P&L", f"unknown in {currency}: no price for {', '.join(symbols)}")
+        for currency, symbols in engine.portfolio.incomplete(engine.touch_of).items()
+    ]
+    for view in engine.portfolio.positions():
+        entered = "" if view.average_px is None else f", entered at {price(view.average_px)}"
+        held = f"{view.qty} {view.symbol}" if view.qty else f"flat in {view.symbol}"
+        lines.append(("Position", f"{held} ({view.strategy}){entered}"))
+    return lines or [("P&L", "nothing was traded")]
+
+
+def _profit(point: EquityPoint) -> str:
+    return (
+        f"{money(point.equity)} {point.currency}: realised {money(point.realised)}, "
+        f"unrealised {money(point.unrealised)}, fees {money(point.fees)}"
+    )
+
+
+def _resting_lines(bot: Bot) -> list[tuple[str, str]]:
+    resting, kept = bot.resting(), bot.kept()
+    lines = [
+        ("Failed", f"{slot.name}: {slot.error}") for slot in bot.engine.slots.values() if slot.error
+    ]
+    lines.append(("Resting", f"{plural(len(resting), 'order')} MAY REST" if resting else "nothing"))
+    lines += [("", order_line(order)) for order in resting]
+    if kept:
+        lines.append(("Kept", f"{plural(len(kept), 'order')}, as the strategy wanted"))
+        lines += [("", order_line(order)) for order in kept]
+    return lines
+
+
+def _speed(event_count: int, outcome: Outcome) -> str:
+    cpu_s = outcome.cpu_ns / NS_PER_S
+    if outcome.full_speed and outcome.cpu_ns:
+        return f"{event_count:,} in {cpu_s:.2f} s of CPU: {event_count / cpu_s:,.0f} events/s"
+    return f"{event_count:,}, {cpu_s:.2f} s of CPU"
