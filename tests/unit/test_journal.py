@@ -1,5 +1,6 @@
 """The journal a bot writes and a person reads: what is kept, what is refused, what is said."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from decimal import Decimal
@@ -333,6 +334,14 @@ def test_a_second_opener_learns_bot_pid_and_path(journal: SqliteJournal) -> None
     assert "'demo'" in message
     assert f"process {lock.strip()}" in message
     assert str(journal.path.with_suffix(".lock")) in message
+
+
+def test_the_pid_of_a_dead_owner_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "demo.lock").write_text("999999999\n")
+    journal = SqliteJournal.open(tmp_path, "demo")
+
+    assert (tmp_path / "demo.lock").read_text() == f"{os.getpid()}\n"
+    journal.close()
 
 
 def test_bots_of_other_names_share_a_state_dir(journal: SqliteJournal) -> None:

@@ -129,6 +129,20 @@ def test_the_error_names_the_file_and_what_is_kept(unbuffered: SqliteJournal) ->
     assert "2 entries are kept and will be tried again" in str(caught.value)
 
 
+def test_a_commit_that_failed_and_yet_reached_the_file_is_not_written_twice(
+    unbuffered: SqliteJournal,
+) -> None:
+    unbuffered.record(build_order(1))
+    with write_locked(unbuffered.path), pytest.raises(JournalError):
+        unbuffered.commit()
+    db = sqlite3.connect(unbuffered.path, isolation_level=None)
+    db.execute("INSERT INTO batch (id, run, body) VALUES (1, 1, '[]')")
+    db.close()
+    unbuffered.commit()
+
+    assert entries_of(unbuffered.path) == [build_order(1)]
+
+
 def test_a_full_disk_is_an_error_and_nothing_is_lost_once_there_is_room(
     journal: SqliteJournal,
 ) -> None:

@@ -148,6 +148,14 @@ def test_a_report_after_the_end_does_not_bring_an_order_back() -> None:
     assert after(NEW, report(OrdStatus.CANCELED, venue_order_id="v1"), late, fill(1)) == []
 
 
+def test_an_ended_order_leaves_nothing_in_memory() -> None:
+    fold = OrderFold()
+    for entry in (NEW, report(OrdStatus.NEW, venue_order_id="v1"), report(OrdStatus.CANCELED)):
+        fold.apply(entry)
+
+    assert (fold._orders, fold._by_id, fold._by_venue_id) == ({}, {}, {})
+
+
 def test_reports_of_strangers_change_nothing() -> None:
     entries = (
         report(OrdStatus.NEW, THIRD),

@@ -168,6 +168,8 @@ def test_two_fills_under_one_exec_id_wait_for_two_commissions() -> None:
         portfolio.amend(build_fill("1", "100", commission="0.25"))
 
     assert portfolio.fees("EUR") == Decimal("0.50")
+    with pytest.raises(InvariantError):
+        portfolio.amend(build_fill("1", "100", commission="0.25"))
 
 
 def test_amending_without_a_commission_is_refused() -> None:
