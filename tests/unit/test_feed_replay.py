@@ -399,3 +399,14 @@ def test_files_start_in_dir(tmp_path: Path) -> None:
     assert len(play(tmp_path, {"path": "x.csv", **QUOTES}, dir="data")) == 1
     assert len(play(tmp_path / "data", {"path": "x.csv", **QUOTES}, dir=".")) == 1
     assert len(play(Path("/"), {"path": str(tmp_path / "data" / "x.csv"), **QUOTES})) == 1
+
+
+def test_a_column_of_times_that_are_all_missing_is_not_known(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist([quote_row()])
+    table = table.append_column("exchange_time_ns", pa.array([None], pa.int64()))
+    pq.write_table(table, tmp_path / "x.parquet")
+
+    (quote,) = play(tmp_path, {"path": "x.parquet", **QUOTES})
+
+    assert isinstance(quote, Quote)
+    assert quote.exchange_time_ns == 0

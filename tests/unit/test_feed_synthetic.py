@@ -28,6 +28,7 @@ from botkit.model import (
 from venues.paper.feeds import Feed, build_feed
 from venues.paper.feeds.draws import Draws
 from venues.paper.feeds.fair_price import YEAR_S, FairPrice
+from venues.paper.feeds.flow import MarketShape, _Market
 from venues.paper.feeds.ladder import Ladder
 
 START_NS = 1_700_000_000_000_000_000
@@ -206,10 +207,25 @@ def test_volatility_comes_in_spells(hour: list[MarketEvent]) -> None:
 
 
 def test_trades_come_in_clusters(hour: list[MarketEvent]) -> None:
-    seconds = [(e.receive_time_ns - START_NS) // S for e in hour if isinstance(e, Trade)]
-    counts = np.bincount(seconds, minlength=3_600)
+    orders = sorted({e.receive_time_ns for e in hour if isinstance(e, Trade)})
+    counts = np.bincount([(time_ns - START_NS) // S for time_ns in orders], minlength=3_600)
 
-    assert counts.var() / counts.mean() > 2  # 1 for trades that know nothing of one another
+    assert counts.var() / counts.mean() > 1.6  # 1 for orders that know nothing of one another
+
+
+def test_makers_ask_for_a_wider_spread_when_volatility_is_high() -> None:
+    shape = MarketShape(
+        price=60_000.0, volatility=0.8, spread_bps=2.0, rate=25.0, depth=10, level_notional=1e4
+    )
+
+    def settled_ticks(times_usual: float) -> int:
+        market = _Market(build_instrument(), shape, Draws(1, "spread"))
+        market._fair.sigma *= times_usual / market._fair.heat
+        for _ in range(100):
+            market._follow()
+        return market._asks.best + market._bids.best
+
+    assert settled_ticks(4.0) == pytest.approx(4.0**0.7 * settled_ticks(1.0), rel=0.02)
 
 
 def test_the_spread_widens_with_volatility() -> None:

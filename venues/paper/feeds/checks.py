@@ -35,7 +35,6 @@ class Batch:
 
     def fault(self, column: str, bad: BoolArray, must: str) -> None:
         """Note rows whose `column` is not what it `must` be; a row's first fault is its fault."""
-        bad = bad & ~self.bad
         if bad.any():
             self._faults.append((int(bad.argmax()), column, must))
             self.bad |= bad
