@@ -385,7 +385,7 @@ class Order:
         if ahead is not None or (told is not None and told > to.cum_qty):
             ahead = self._await(reported, to.cum_qty, told)
             status = self._held(status, now, ahead)
-        if told or to.cum_qty or reported is OrdStatus.REJECTED:
+        if told or to.cum_qty or reported in (OrdStatus.FILLED, OrdStatus.REJECTED):
             self._check_quantities(report, reported, told, to)
             status = self._by_quantity(status, to)
             if status is OrdStatus.FILLED and to.cum_qty < to.order_qty and not self.cash_order_qty:
@@ -461,7 +461,7 @@ class Order:
         is_full = to.cum_qty >= to.order_qty and self.cash_order_qty is None
         if is_full and (self.replacing is None or to.replaced or status in CLOSED):
             return OrdStatus.FILLED
-        if status is OrdStatus.NEW or status is OrdStatus.PARTIALLY_FILLED:
+        if status in WORKING or (status is OrdStatus.PENDING_NEW and to.cum_qty):
             return OrdStatus.PARTIALLY_FILLED if to.cum_qty else OrdStatus.NEW
         return status
 

@@ -396,8 +396,6 @@ class Orders:
                     self._forget(self._closed.popleft())
         elif order.client_order_id not in group.orders:  # ours again
             group.take_back(order)
-            for name in (order.client_order_id, *order.aliases):
-                self._by_id[name] = order
 
     def _forget(self, order: Order) -> None:
         if order.is_open:

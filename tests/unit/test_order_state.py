@@ -156,6 +156,13 @@ def test_executions_that_fill_all_of_it_close_it_whatever_status_they_carry() ->
     assert status_of(order) is OrdStatus.FILLED
 
 
+def test_a_fill_told_with_any_open_status_makes_it_partially_filled() -> None:
+    for status in (OrdStatus.PENDING_NEW, OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED):
+        order = build_order()
+        order.apply(fill("e1", "4", status=status), EXECUTIONS)
+        assert status_of(order) is OrdStatus.PARTIALLY_FILLED
+
+
 def test_a_late_fill_counts_after_a_cancel_and_may_fill_it() -> None:
     order = build_order()
     order.apply(build_report(OrdStatus.CANCELED), EXECUTIONS)
@@ -172,6 +179,7 @@ def test_a_late_fill_counts_after_a_cancel_and_may_fill_it() -> None:
         (fill("e1", "11"), "more than 10 would be filled"),
         (fill("e1", "5", cum_qty="11"), "more than 10 would be filled"),
         (build_report(OrdStatus.FILLED, cum_qty="9"), "FILLED with less"),
+        (build_report(OrdStatus.FILLED, cum_qty="0"), "FILLED with less"),
         (build_report(OrdStatus.NEW, side=Side.SELL), "the order is a BUY"),
         (build_report(OrdStatus.NEW, symbol="kestrel:ETH-EUR"), "it is about kestrel:ETH-EUR"),
         (build_report(OrdStatus.REJECTED, cum_qty="1"), "REJECTED after a fill"),

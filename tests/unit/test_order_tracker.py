@@ -423,6 +423,24 @@ def test_absence_needs_two_complete_listings_apart_and_after_the_deadline(bench:
     assert bench.orders.leaves(BTC.symbol, Side.BUY) == 9
 
 
+def test_no_listing_begun_before_the_send_deadline_counts(bench: Bench) -> None:
+    order = bench.add(at_s=0)
+    bench.orders.link_lost("kestrel", 1 * S)
+    for began_s in (4, 9):
+        assert bench.listed(began_s) == []
+    [outcome] = bench.listed(14)
+    assert outcome.order is order
+
+
+def test_unknown_said_of_an_absent_order_does_not_bring_it_back(bench: Bench) -> None:
+    order = bench.add()
+    bench.fail(order, RequestKind.NEW, reached=False)
+    for status in (OrdStatus.UNKNOWN, OrdStatus.UNKNOWN):
+        assert not bench.say(order, status).changed
+    assert not bench.say(order, OrdStatus.REJECTED).changed
+    assert "not followed by" in bench.say(order, OrdStatus.NEW).contradiction, "now it is certain"
+
+
 def test_an_acknowledged_order_never_ends_by_absence(bench: Bench) -> None:
     order = bench.add()
     bench.say(order, OrdStatus.NEW)
