@@ -169,10 +169,6 @@ class PaperMatcher:
             heappop(agenda)  # it has ended otherwise
         return None
 
-    def has_requests_under_way(self) -> bool:
-        """Return whether a request has been sent that has not arrived; expiries do not count."""
-        return any(act is not self._expiry for _, _, act, _ in self._agenda)
-
     def advance(self, now_ns: int) -> None:
         """Bring everything due by `now_ns` about, in time order."""
         agenda, desk = self._agenda, self._desk

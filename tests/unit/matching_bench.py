@@ -206,7 +206,7 @@ class Bench:
             if report.exec_type is ExecType.TRADE
         ]
 
-    def filled(self, name: str) -> Decimal:
+    def filled(self, name: str) -> Any:
         """Return how much of an order has filled."""
         return sum(
             (r.last_qty for r in self.reports(name) if r.exec_type is ExecType.TRADE), Decimal(0)

@@ -257,7 +257,7 @@ def test_a_marketable_limit_takes_up_to_its_price_and_rests_with_the_remainder()
     name = bench.order(BUY, "4", "102")
     assert bench.filled(name) == 3
     (resting,) = bench.matcher.resting()
-    assert (resting.client_order_id, resting.leaves_qty) == (name, 1)
+    assert (resting.client_order_id, resting.leaves_qty) == (name, Decimal(1))
 
 
 def test_a_deep_walk_sees_every_level() -> None:
