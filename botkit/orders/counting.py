@@ -27,7 +27,7 @@ class Ledger:
 
     fills: dict[ExecId, Fill] = attrs.field(factory=dict)
     uncharged_qty: Decimal = ZERO  # totals: counted without a commission
-    early: dict[ExecId, ExecutionReport] = attrs.field(factory=dict)  # charged before counted
+    early: dict[ExecId, ExecutionReport] | None = None  # charged before counted
 
     def book(self, fill: Fill) -> None:
         """Take a fill that was counted now."""
@@ -47,7 +47,7 @@ class Ledger:
         if source is FillSource.EXECUTIONS or not report.last_qty:
             return None
         if report.last_qty > self.uncharged_qty:
-            self.early[exec_id] = report
+            self.early = {**(self.early or {}), exec_id: report}
             return None
         return self._charge(_fill(order, report), report)
 

@@ -262,7 +262,7 @@ class Order:
         fill = self._book(report, qty, px) if qty else None
         amended = None
         if fill is not None:
-            amended = self._early(fill)
+            amended = self._early(fill) if fill.commission is None else None
         elif report.commission is not None:
             amended = self._amend(report, source)
         if replacing is not None:
