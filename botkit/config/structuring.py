@@ -45,15 +45,15 @@ def structure(cls: type[T], value: Mapping[str, Any], source: str, *, key: str =
     source
         The file, for messages; "FILE: dotted.key", as `VenueSetup.source` has it, names both.
     key
-        Dotted key of the mapping inside the file.
+        Dotted key of the mapping inside the file, or inside the table that `source` names.
 
     Raises
     ------
     ConfigError
         With every problem, one sentence each. Values from the environment are not shown.
     """
-    if not key and (match := _SOURCE_WITH_KEY.fullmatch(source)):
-        source, key = match.groups()
+    if match := _SOURCE_WITH_KEY.fullmatch(source):
+        source, key = match[1], f"{match[2]}.{key}".rstrip(".")
     built, problems = attempt(_structurer.get_structure_hook(cls), value, cls)
     if problems:
         secrets = secrets_in(value)

@@ -188,10 +188,10 @@ def test_the_sentence_names_file_key_what_was_found_and_what_is_allowed() -> Non
     ]
 
 
-def test_a_source_that_carries_its_key_reads_the_same() -> None:
-    assert problems(Everything, {"latency": 20}, "configs/paper.toml: venues.paper") == problems(
-        Everything, {"latency": 20}, "configs/paper.toml", "venues.paper"
-    )
+def test_a_source_may_carry_the_key_or_its_beginning() -> None:
+    told = problems(Everything, {"latency": 20}, "configs/paper.toml", "venues.paper")
+    assert problems(Everything, {"latency": 20}, "configs/paper.toml: venues.paper") == told
+    assert problems(Everything, {"latency": 20}, "configs/paper.toml: venues", "paper") == told
 
 
 @pytest.mark.parametrize(
