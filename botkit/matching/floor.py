@@ -126,16 +126,18 @@ class Floor:
     def _work(self, order: PaperOrder, market: Market, steps: list[Step]) -> None:
         """Take what the book offers an accepted order; let the rest queue, or cancel it."""
         desk = self._desk
-        found = sum((qty for _, _, qty in steps), ZERO)
-        if order.time_in_force is TimeInForce.FOK and found < order.leaves_qty:
-            text = f"fill or kill: {found} of {order.leaves_qty} is to be had"
-            desk.end(order, market, OrdStatus.CANCELED, text)
-            return
+        if order.time_in_force is TimeInForce.FOK:
+            found = sum((qty for _, _, qty in steps), ZERO)
+            if found < order.leaves_qty:
+                text = f"fill or kill: {found} of {order.leaves_qty} is to be had"
+                desk.end(order, market, OrdStatus.CANCELED, text)
+                return
         if self._self_trade is SelfTrade.CANCEL_RESTING:
             for own in self._own_against(order, market, steps):
                 text = f"self-trade: our own order {order.client_order_id} would meet it"
                 desk.end(own, market, OrdStatus.CANCELED, text)
-        self._fill(order, market, steps, Liquidity.REMOVED)
+        if steps:
+            self._fill(order, market, steps, Liquidity.REMOVED)
         if not order.is_working:
             return
         if order.takes_only:
@@ -148,9 +150,9 @@ class Floor:
         self, order: PaperOrder, market: Market, steps: list[Step]
     ) -> list[PaperOrder]:
         """Return our resting orders that `order` would reach on its way through the book."""
-        if order.is_stop:
-            return []
         line = market.sells if order.is_buy else market.buys
+        if not line or order.is_stop:
+            return []
         reach = order.price_px
         if steps and sum((qty for _, _, qty in steps), ZERO) == order.leaves_qty:
             reach = steps[-1][0]

@@ -111,6 +111,8 @@ class Market:
     def plan(self, order: PaperOrder) -> list[Step]:
         """Return what `order` finds up to its price: best first, less what we took before."""
         steps: list[Step] = []
+        if not self.crossed(order):
+            return steps
         against = order.side.opposite
         taken, wanted, limit = self._taken[against], order.leaves_qty, order.price_px
         for price, shown in self._levels(against):
@@ -165,7 +167,7 @@ class Market:
 
     def remove(self, order: PaperOrder) -> None:
         """Take an order out of line; one that is not in it is left alone."""
-        if order in self.stops:
+        if self.stops and order in self.stops:
             self.stops.remove(order)
             return
         line = self.buys if order.is_buy else self.sells

@@ -60,7 +60,8 @@ class PaperOrder:
         self.fills: list[ExecutionReport] = []
         self.shown = self.traded = 0.0
         self.ahead = inf
-        self.set_price(request.price, number)
+        self.price = request.price
+        self.price_px, self.priority, self.rank = 0.0, 0, (0.0, 0)  # until it is admitted
 
     def set_price(self, price: Decimal | None, priority: int) -> None:
         """Take a new price and, with it, a new place among our own orders."""
