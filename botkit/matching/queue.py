@@ -65,7 +65,6 @@ class ProbabilisticQueue:
         if canceled > 0:
             behind = max(shown - traded - ahead, 0.0)
             front, back = ahead**self.power, behind**self.power
-            from_ahead = canceled * front / (front + back) if front + back > 0 else canceled
-            # What the part behind us cannot have lost was lost ahead of us.
-            ahead -= max(from_ahead, canceled - behind)
+            ahead -= canceled * front / (front + back) if front + back > 0 else canceled
+        # No more can be ahead than is shown: what those behind could not lose was lost ahead.
         return min(max(ahead, 0.0), shown_now)

@@ -72,7 +72,7 @@ def test_probabilistic_cancellations_ahead_advance_us_by_the_power_law() -> None
 
 
 def test_probabilistic_does_not_count_a_print_again_when_the_level_shrinks_by_it() -> None:
-    bench = Bench(queue=ProbabilisticQueue())
+    bench = Bench(queue=ProbabilisticQueue(1.0))
     bench.snapshot([(100, 5)], [(101, 5)])
     name = bench.order(BUY, "2", "100")
     bench.delta([(100, 10)], [])
@@ -489,6 +489,15 @@ def test_an_order_that_would_meet_our_own_cancels_the_resting_one() -> None:
     assert taker in bench.last(near).text
     assert bench.story(far) == ["NEW"]
     assert bench.filled(taker) == 0
+
+
+def test_an_order_at_the_very_price_of_our_own_meets_it() -> None:
+    bench = Bench()
+    bench.quote(100, 1, 110, 1)
+    sell = bench.order(SELL, "1", "103")
+    buy = bench.order(BUY, "1", "103")
+    bench.order(SELL, "1", "103")
+    assert bench.story(sell) == bench.story(buy) == ["NEW", "CANCELED"]
 
 
 def test_an_order_that_is_full_before_it_reaches_our_own_leaves_it() -> None:
