@@ -1,15 +1,19 @@
 """What the engine keeps per instrument: its market, and whose hooks its events go to."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from botkit.engine.slot import Hook, StrategySlot
 from botkit.marketdata import BarBuilder, Market
 from botkit.model import Instrument
 from botkit.ports import RiskContext
 
-__all__ = ["Channel"]
+__all__ = ["Channel", "Route", "Targets"]
 
-Target = tuple[StrategySlot, Hook]
+Targets = tuple[tuple[StrategySlot, Hook], ...]
+"""Whose hooks an event goes to, in the order of the config."""
+Route = Callable[[Any], Targets | None]
+"""What the engine does with one kind of event; it may return hooks to call with it."""
 
 
 class Channel:
@@ -40,10 +44,10 @@ class Channel:
         self.suspended = ""
         self.quote_waiters: list[Callable[[], None]] = []
         self.bar_builders: dict[int, tuple[BarBuilder, list[StrategySlot]]] = {}
-        self.on_quote: tuple[Target, ...] = ()
-        self.trade_hooks: tuple[Target, ...] = ()
-        self.book_hooks: tuple[Target, ...] = ()
-        self.bar_hooks: tuple[Target, ...] = ()
+        self.on_quote: Targets = ()
+        self.trade_hooks: Targets = ()
+        self.book_hooks: Targets = ()
+        self.bar_hooks: Targets = ()
 
     @property
     def instrument(self) -> Instrument:
@@ -63,5 +67,5 @@ class Channel:
         self.on_quote = self.trade_hooks = self.book_hooks = self.bar_hooks = ()
 
 
-def _targets(slots: Iterable[StrategySlot], hook: str) -> tuple[Target, ...]:
+def _targets(slots: Iterable[StrategySlot], hook: str) -> Targets:
     return tuple((slot, slot.hooks[hook]) for slot in slots if hook in slot.hooks)

@@ -11,10 +11,10 @@ from typing import Any
 
 import attrs
 
-from botkit.engine.channel import Channel, Target
+from botkit.engine.channel import Channel, Route, Targets
 from botkit.engine.desk import OrderDesk, OrderNotice
 from botkit.engine.lifecycle import Lifecycle
-from botkit.engine.slot import StrategySlot
+from botkit.engine.slot import Hook, StrategySlot
 from botkit.engine.timers import NEVER_NS, Timers
 from botkit.marketdata import BarBuilder, Market
 from botkit.model import (
@@ -105,7 +105,7 @@ class Engine:
         self._timers = Timers()
         self._queue: deque[Event | OrderNotice] = deque()
         self._result: Any = None
-        self._routes: dict[type, Callable[[Any], None]] = {
+        self._routes: dict[type, Route] = {
             Quote: self._on_quote,
             Trade: self._on_trade,
             BookSnapshot: self._on_book,
@@ -137,15 +137,20 @@ class Engine:
             return
         self.busy = True
         try:
-            now_ns = event.receive_time_ns
-            if now_ns > self.now_ns:
+            following: Event | OrderNotice | None = event
+            while following is not None:
+                now_ns = following.receive_time_ns
                 if now_ns >= self.next_due_ns:
-                    self._fire_due(now_ns)
-                self.now_ns = now_ns
-            self.event_count += 1
-            self._routes[event.__class__](event)
-            if self.touched:
-                self._settle()
+                    self._fire_due(now_ns)  # due now counts: `sleep(0)` ends at this instant
+                if now_ns > self.now_ns:
+                    self.now_ns = now_ns
+                for slot, hook in self._routes[following.__class__](following) or ():
+                    try:
+                        hook(following)
+                    except Exception as exc:  # noqa: BLE001  ends that strategy alone
+                        self.lifecycle.fail(slot, exc)
+                self.event_count += 1
+                following = self._next() if self.touched else None
         finally:
             self.busy = False
 
@@ -195,7 +200,7 @@ class Engine:
         """Record the final profit and loss; the run is over."""
         self.now_ns = max(self.now_ns, now_ns)
         self.lifecycle.record_equity()
-        self._settle()
+        self.settle()
 
     def touch_of(self, symbol: str) -> tuple[float, float]:
         """Return the best bid and ask of `symbol`; nan where there is none."""
@@ -253,16 +258,15 @@ class Engine:
 
     # --- run to completion ------------------------------------------------------------------
 
-    def _settle(self) -> None:
-        """Handle what was queued and dispatch, until nothing is left."""
+    def _next(self) -> "Event | OrderNotice | None":
+        """Return the next event that arose; dispatch once there is none, None when all is done."""
         while self.touched:
+            if self._queue:
+                return self._queue.popleft()
             self.touched = False
-            while self._queue:
-                event = self._queue.popleft()
-                self.now_ns = max(self.now_ns, event.receive_time_ns)
-                self._routes[event.__class__](event)
             self.settings.dispatch(self.desk.take_outbox())
         self._reschedule()
+        return None
 
     def _reschedule(self) -> None:
         before = self.next_due_ns
@@ -275,7 +279,6 @@ class Engine:
 
     def _fire_due(self, now_ns: int) -> None:
         """Fire timers in order, each at its own time, what follows from one before the next."""
-        self._reschedule()
         while self.next_due_ns <= now_ns:
             self.now_ns = max(self.now_ns, self.next_due_ns)
             if self._timers.next_due_ns <= self.now_ns:
@@ -283,41 +286,47 @@ class Engine:
             else:
                 self.desk.pursue()
             self.touched = True
-            self._settle()
+            self.settle()
 
-    def call(self, slot: StrategySlot, hook: str, *args: object) -> None:
-        """Call one hook. The one place where a strategy's exception is caught."""
-        function = slot.hooks.get(hook)
-        if function is not None:
-            self.run_hooks(((slot, function),), *args)
+    def settle(self) -> None:
+        """Handle everything that has arisen, and dispatch."""
+        while (event := self._next()) is not None:
+            for slot, hook in self._routes[event.__class__](event) or ():
+                self._guard(slot, hook, event)
 
-    def run_hooks(self, targets: Sequence[Target], *args: object) -> None:
-        """Call each target; a strategy that raises ends alone, the others are called."""
-        for slot, hook in targets:
-            try:
-                hook(*args)
-            except Exception as exc:  # noqa: BLE001  a strategy's mistake ends that strategy alone
-                self.lifecycle.fail(slot, exc)
+    def call(self, slot: StrategySlot, name: str, *args: object) -> None:
+        """Call one hook of one strategy, if it has it."""
+        hook = slot.hooks.get(name)
+        if hook is not None:
+            self._guard(slot, hook, *args)
+
+    def _guard(self, slot: StrategySlot, hook: Hook, *args: object) -> None:
+        """Call a hook; a strategy that raises ends, alone. `handle` has this in line."""
+        try:
+            hook(*args)
+        except Exception as exc:  # noqa: BLE001  a strategy's mistake ends that strategy alone
+            self.lifecycle.fail(slot, exc)
 
     # --- market data ------------------------------------------------------------------------
 
-    def _on_quote(self, quote: Quote) -> None:
+    def _on_quote(self, quote: Quote) -> Targets:
         channel = self.channels[quote.symbol]
-        channel.market.on_quote(quote)
-        targets = channel.on_quote
-        if targets:
-            self.run_hooks(targets, quote)
+        market = channel.market
+        market.quote = quote
+        if not market.plain:
+            market.on_quote(quote)
         if channel.quote_waiters:
             _wake_all(channel.quote_waiters)
+        return channel.on_quote
 
-    def _on_trade(self, trade: Trade) -> None:
+    def _on_trade(self, trade: Trade) -> Targets:
         channel = self.channels[trade.symbol]
         channel.market.trade = trade
         for interval_ns, (builder, _) in channel.bar_builders.items():
             if builder.is_empty:
                 self._close_bar_at(channel, interval_ns, builder.boundary_after(self.now_ns))
             builder.add(trade)
-        self.run_hooks(channel.trade_hooks, trade)
+        return channel.trade_hooks
 
     def _close_bar_at(self, channel: Channel, interval_ns: int, boundary_ns: int) -> None:
         def close() -> None:
@@ -328,16 +337,15 @@ class Engine:
 
         self.call_at(boundary_ns, close)
 
-    def _on_book(self, change: BookSnapshot | BookDelta) -> None:
+    def _on_book(self, change: BookSnapshot | BookDelta) -> Targets:
         channel = self.channels[change.symbol]
         quote = channel.market.on_book(change)
-        self.run_hooks(channel.book_hooks, change)
         if quote is not None:
-            self.run_hooks(channel.on_quote, quote)
-            _wake_all(channel.quote_waiters)
+            self.later(quote)
+        return channel.book_hooks
 
-    def _on_bar(self, bar: Bar) -> None:
-        self.run_hooks(self.channels[bar.symbol].bar_hooks, bar)
+    def _on_bar(self, bar: Bar) -> Targets:
+        return self.channels[bar.symbol].bar_hooks
 
     def _on_feed_gap(self, gap: FeedGap) -> None:
         for symbol, channel in self.channels.items():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import msgspec
 
-from botkit.engine.channel import Channel
+from botkit.engine.channel import Channel, Route
 from botkit.errors import InvariantError
 from botkit.gate import Gate, refusal
 from botkit.model import (
@@ -97,7 +97,7 @@ class OrderDesk:
             ReplaceAction: self._replace,
             TimerAction: engine.set_timer,
         }
-        self.routes: dict[type, Callable[[Any], None]] = {
+        self.routes: dict[type, Route] = {
             ExecutionReport: self._on_report,
             OrderCancelReject: self._on_cancel_reject,
             OrderListing: self._on_listing,

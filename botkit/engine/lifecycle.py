@@ -2,8 +2,9 @@
 
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from botkit.engine.channel import Channel, Route
 from botkit.model import (
     Balance,
     CleanUpExpired,
@@ -18,7 +19,6 @@ from botkit.model import (
 )
 
 if TYPE_CHECKING:
-    from botkit.engine.channel import Channel
     from botkit.engine.core import Engine
     from botkit.engine.slot import StrategySlot
 
@@ -55,7 +55,7 @@ class Lifecycle:
         self._feeds_ended: dict[str, bool] = {}
         self.venue_status: dict[str, VenueStatus] = {}
         self.balances: dict[tuple[str, str], Balance] = {}
-        self.routes: dict[type, Callable[[Any], None]] = {
+        self.routes: dict[type, Route] = {
             RunStarted: self._on_run_started,
             StopRequested: self._on_stop_requested,
             StrategyEnded: self._on_strategy_ended,
@@ -165,7 +165,7 @@ class Lifecycle:
             if not slot.ended:
                 slot.blocked = self._paused.get(slot.name, "")
 
-    def _blocked(self, symbol: str, channel: "Channel") -> str:
+    def _blocked(self, symbol: str, channel: Channel) -> str:
         status = self.venue_status.get(channel.instrument.venue)
         if self.stopping:
             return f"the bot is stopping: {self.stopping}"

@@ -22,6 +22,11 @@ class BarBuilder:
         self._count = 0
         self._open = self._high = self._low = self._close = self._volume = 0.0
 
+    @property
+    def is_empty(self) -> bool:
+        """True if nothing has traded since the last bar ended."""
+        return self._count == 0
+
     def boundary_after(self, now_ns: int) -> int:
         """Return the first interval boundary after `now_ns`."""
         interval_ns = self._key[1]

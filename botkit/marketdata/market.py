@@ -13,13 +13,15 @@ class Market:
     `quote` and `trade` are None until the first one, and again after a `FeedGap`.
     """
 
-    __slots__ = ("_book", "instrument", "quote", "quoted", "trade")
+    __slots__ = ("_book", "_derived", "_quoted", "instrument", "plain", "quote", "trade")
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
         self.quote: Quote | None = None
         self.trade: Trade | None = None
-        self.quoted = False  # the feed sends quotes; otherwise they are derived from the book
+        self.plain = False  # the feed sends quotes and no depth: setting `quote` is enough
+        self._quoted = False  # the feed sends quotes; otherwise they are derived from the book
+        self._derived: Quote | None = None
         self._book = Book(instrument.symbol)
 
     @property
@@ -37,29 +39,34 @@ class Market:
         return (quote.bid_px, quote.ask_px) if quote is not None else (nan, nan)
 
     def on_quote(self, quote: Quote) -> None:
-        """Take a quote."""
+        """Take a quote; only needed while the market is not `plain`."""
         self.quote = quote
-        self.quoted = True
+        if quote is self._derived:
+            return
+        self._quoted = True
         if self._book.has_depth:
             self._book.apply_quote(quote)
+        else:
+            self.plain = True
 
     def on_book(self, event: BookSnapshot | BookDelta) -> Quote | None:
         """Take a change of depth; return the quote it makes where the feed sends none itself."""
         book = self._book
         book.apply(event)
-        if self.quoted:
+        self.plain = False
+        if self._quoted:
             return None
-        bid_px, ask_px = book.bid, book.ask
         quote = self.quote
-        if quote is not None and quote.bid_px == bid_px and quote.ask_px == ask_px:
+        if quote is not None and quote.bid_px == book.bid and quote.ask_px == book.ask:
             return None
-        self.quote = top_of(book, event)
-        return self.quote
+        self._derived = top_of(book, event)
+        return self._derived
 
     def clear(self) -> None:
         """Forget everything: messages were missed."""
         self.quote = None
         self.trade = None
+        self.plain = False
         self._book.clear()
 
 
