@@ -1,0 +1,68 @@
+"""`botkit check`: everything short of running."""
+
+from collections.abc import Sequence
+
+import attrs
+import click
+import trio
+
+from botkit.assembly import Plan, check
+from botkit.cli.session import Session, config_argument, set_option
+from botkit.model import Instrument
+
+__all__ = ["command"]
+
+
+@click.command("check")
+@config_argument
+@set_option
+@click.pass_obj
+def command(session: Session, *, config: str, overrides: Sequence[str]) -> None:
+    """Load CONFIG, build everything in it, and print what was found; nothing runs.
+
+    The exit code is 0 if it would run, 2 if not; then every problem is listed.
+    """
+    plan = check(session.load(config, overrides))
+    instruments = trio.run(plan.prepare)
+    plan.is_full_speed()
+    for line in (*_bot_lines(plan), *_venue_lines(plan, instruments), *_strategy_lines(plan)):
+        click.echo(session.redact(line))
+    rules = ", ".join(f"{key} = {value!r}" for key, value in plan.config.risk.items())
+    click.echo(session.redact(f"risk       {rules or 'no rules: any order on the grid may go'}"))
+    click.echo(f"\n{config} is in order. Run it:  botkit run {config} --for 60s")
+
+
+def _bot_lines(plan: Plan) -> list[str]:
+    bot = plan.config.bot
+    return [f"bot        {bot.name}, its journal in {bot.state_dir}/{bot.name}.sqlite"]
+
+
+def _venue_lines(plan: Plan, instruments: dict[str, Instrument]) -> list[str]:
+    lines: list[str] = []
+    for name, venue in plan.venues.items():
+        kind = plan.config.venues[name].type
+        fees = venue.fees
+        lines.append(
+            f"venue      {name} ({kind}), fees {fees.maker_bps} bps maker, {fees.taker_bps} taker"
+        )
+        lines += [
+            f"           {symbol}: tick {each.tick_size}, lot {each.lot_size} {each.base}, "
+            f"in {each.quote}"
+            for symbol, each in instruments.items()
+            if each.venue == name
+        ]
+    return lines
+
+
+def _strategy_lines(plan: Plan) -> list[str]:
+    lines: list[str] = []
+    for planned in plan.strategies:
+        cls, config = planned.strategy_class, planned.config
+        lines.append(
+            f"strategy   {config.name} ({cls.__module__}:{cls.__qualname__}) "
+            f"on {', '.join(config.symbols)}"
+        )
+        for field in attrs.fields(type(planned.params)):
+            value = getattr(planned.params, field.name)
+            lines.append(f"           {field.name} = {value}")
+    return lines
