@@ -6,6 +6,7 @@ entered only when something they wait for has happened, or one of their deadline
 
 import heapq
 import math
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -33,6 +34,8 @@ async def drive(
 ) -> None:
     """Play every venue's feed into the engine, then keep time moving until canceled.
 
+    A feed that fails ends the run as an error; time moves on, since the clean-up waits by it.
+
     Parameters
     ----------
     until_ns
@@ -42,22 +45,31 @@ async def drive(
     for venue in venues:
         venue.start(engine.handle, clock.current_ns)
     await loop.settle()
+    try:
+        await _play(loop, venues, stop, NEVER_NS if until_ns is None else until_ns)
+    except Exception as exc:  # noqa: BLE001  told as the reason of the stop
+        stop.request(f"the feed failed: {exc}", error="".join(traceback.format_exception(exc)))
+    while True:
+        await loop.settle()
+        await loop.advance(loop.next_due_ns())
+
+
+async def _play(loop: "_Loop", venues: Sequence[SimulatedVenue], stop: Stop, until_ns: int) -> None:
+    """Play the feeds to their end, or until a stop is asked for."""
+    clock, engine = loop.clock, loop.engine
     for event, venue in _merged(venues, clock.current_ns):
         now_ns = event.receive_time_ns
         if now_ns >= loop.next_due_ns():
             await loop.advance(now_ns)
         if stop.requested:
             break
-        if until_ns is not None and now_ns > until_ns:
+        if now_ns > until_ns:
             stop.request("the time asked for has passed")
             break
         clock.current_ns = now_ns
         venue.apply(event)
         if engine.woken:
             await loop.settle()
-    while True:
-        await loop.settle()
-        await loop.advance(loop.next_due_ns())
 
 
 def _merged(
@@ -85,14 +97,14 @@ class _Loop:
     def __init__(
         self, engine: Engine, venues: Sequence[SimulatedVenue], clock: BacktestClock
     ) -> None:
-        self._engine = engine
+        self.engine = engine
         self._venues = venues
-        self._clock = clock
+        self.clock = clock
         self._trio_due_ns = NEVER_NS
 
     def next_due_ns(self) -> int:
         """Return when the next thing is due."""
-        due_ns = min(self._engine.next_due_ns, self._trio_due_ns)
+        due_ns = min(self.engine.next_due_ns, self._trio_due_ns)
         for venue in self._venues:
             venue_due_ns = venue.next_due_ns()
             if venue_due_ns is not None and venue_due_ns < due_ns:
@@ -104,22 +116,22 @@ class _Loop:
         while (due_ns := self.next_due_ns()) <= now_ns:
             if due_ns == NEVER_NS:
                 await trio.sleep_forever()  # nothing can happen any more: wait to be canceled
-            self._clock.current_ns = max(self._clock.current_ns, due_ns)
+            self.clock.current_ns = max(self.clock.current_ns, due_ns)
             for venue in self._venues:
                 venue_due_ns = venue.next_due_ns()
                 if venue_due_ns is not None and venue_due_ns <= due_ns:
                     venue.advance(due_ns)
-            if self._engine.next_due_ns <= due_ns:
-                self._engine.handle(Tick(receive_time_ns=due_ns))
-            if self._engine.woken or self._trio_due_ns <= due_ns:
+            if self.engine.next_due_ns <= due_ns:
+                self.engine.handle(Tick(receive_time_ns=due_ns))
+            if self.engine.woken or self._trio_due_ns <= due_ns:
                 await self.settle()
 
     async def settle(self) -> None:
         """Let every coroutine run until it waits; note when trio's next deadline is."""
-        self._engine.woken = False
+        self.engine.woken = False
         await trio.testing.wait_all_tasks_blocked()
         left_s = trio.lowlevel.current_statistics().seconds_to_next_deadline
-        now_ns = self._clock.current_ns
+        now_ns = self.clock.current_ns
         self._trio_due_ns = (
             NEVER_NS if math.isinf(left_s) else now_ns + max(math.ceil(left_s * NS_PER_S), 1)
         )

@@ -54,8 +54,9 @@ def build_instrument(symbol: str = SYMBOL, **terms: Any) -> Instrument:
     """
     base, _, quote = symbol.partition(":")[2].partition("-")
     fields: dict[str, Any] = {"tick_size": "0.01", "lot_size": "0.001", **terms}
-    money = {key: _decimal(value) if _is_number(value) else value for key, value in fields.items()}
-    return Instrument(symbol=symbol, **{"base": base, "quote": quote or "EUR", **money})
+    for key in _MONEY & fields.keys():
+        fields[key] = _decimal(fields[key])
+    return Instrument(symbol=symbol, **{"base": base, "quote": quote or "EUR", **fields})
 
 
 def build_quote(
@@ -173,8 +174,16 @@ _EXEC_TYPES: Final = {
 }
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+_MONEY: Final = frozenset(
+    {
+        "contract_multiplier",
+        "lot_size",
+        "max_trade_vol",
+        "min_notional",
+        "min_trade_vol",
+        "tick_size",
+    }
+)
 
 
 def _decimal(value: Number) -> Decimal:
