@@ -7,7 +7,7 @@ import msgspec
 __all__ = ["Balance", "EquityPoint", "VenueStatus"]
 
 
-class Balance(msgspec.Struct, frozen=True, kw_only=True, tag="balance"):
+class Balance(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="balance"):
     """What an account holds of one currency: `total`, of which `available` is not reserved."""
 
     venue: str
@@ -17,7 +17,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True, tag="balance"):
     receive_time_ns: int = 0
 
 
-class EquityPoint(msgspec.Struct, frozen=True, kw_only=True, tag="equity"):
+class EquityPoint(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="equity"):
     """Profit and loss of the run so far in one currency: `equity` = realised + unrealised - fees.
 
     Exact Decimals; `unrealised` marks longs at the bid and shorts at the ask.
@@ -31,7 +31,7 @@ class EquityPoint(msgspec.Struct, frozen=True, kw_only=True, tag="equity"):
     receive_time_ns: int = 0
 
 
-class VenueStatus(msgspec.Struct, frozen=True, kw_only=True, tag="venue_status"):
+class VenueStatus(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="venue_status"):
     """Which parts of a venue are ready; each is, or is not, on its own.
 
     `market_data`: books and trades flow. `private`: reports of our orders reach us.

@@ -45,14 +45,14 @@ __all__ = [
 ]
 
 
-class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run_started"):
+class RunStarted(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="run_started"):
     """A run begins. `run_id` seeds the client order ids: random live, from the seed in replay."""
 
     run_id: str
     receive_time_ns: int
 
 
-class StopRequested(msgspec.Struct, frozen=True, kw_only=True, tag="stop_requested"):
+class StopRequested(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="stop_requested"):
     """The run is to end: `on_stop` is called, no new order passes, everything is canceled."""
 
     reason: str
@@ -65,7 +65,7 @@ class Tick(msgspec.Struct, frozen=True, gc=False, tag="tick"):
     receive_time_ns: int
 
 
-class StrategyEnded(msgspec.Struct, frozen=True, kw_only=True, tag="strategy_ended"):
+class StrategyEnded(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="strategy_ended"):
     """A strategy's task returned (`error` empty) or raised: its orders are canceled."""
 
     strategy: str
@@ -73,14 +73,14 @@ class StrategyEnded(msgspec.Struct, frozen=True, kw_only=True, tag="strategy_end
     receive_time_ns: int
 
 
-class CleanUpExpired(msgspec.Struct, frozen=True, kw_only=True, tag="clean_up_expired"):
+class CleanUpExpired(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="clean_up_expired"):
     """A clean-up deadline passed with these orders unconfirmed: they are UNKNOWN now."""
 
     client_order_ids: tuple[ClientOrderId, ...]
     receive_time_ns: int
 
 
-class JournalStatus(msgspec.Struct, frozen=True, kw_only=True, tag="journal_status"):
+class JournalStatus(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="journal_status"):
     """The journal has stopped recording (`ok` False), or records again."""
 
     ok: bool
@@ -88,7 +88,7 @@ class JournalStatus(msgspec.Struct, frozen=True, kw_only=True, tag="journal_stat
     receive_time_ns: int
 
 
-class SubmitAction(msgspec.Struct, frozen=True, kw_only=True, tag="submit_action"):
+class SubmitAction(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="submit_action"):
     """A strategy wants an order: what `buy` and `sell` make."""
 
     symbol: str
@@ -106,7 +106,7 @@ class SubmitAction(msgspec.Struct, frozen=True, kw_only=True, tag="submit_action
     receive_time_ns: int
 
 
-class CancelAction(msgspec.Struct, frozen=True, kw_only=True, tag="cancel_action"):
+class CancelAction(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="cancel_action"):
     """A strategy wants an order gone; `client_order_id` None means all of its own."""
 
     client_order_id: ClientOrderId | None
@@ -115,7 +115,7 @@ class CancelAction(msgspec.Struct, frozen=True, kw_only=True, tag="cancel_action
     receive_time_ns: int
 
 
-class ReplaceAction(msgspec.Struct, frozen=True, kw_only=True, tag="replace_action"):
+class ReplaceAction(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="replace_action"):
     """A strategy wants an order changed; None keeps the value."""
 
     client_order_id: ClientOrderId
@@ -125,7 +125,7 @@ class ReplaceAction(msgspec.Struct, frozen=True, kw_only=True, tag="replace_acti
     receive_time_ns: int
 
 
-class TimerAction(msgspec.Struct, frozen=True, kw_only=True, tag="timer_action"):
+class TimerAction(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="timer_action"):
     """A strategy sets a timer; `name` comes back to `on_timer`. Setting a name again moves it."""
 
     name: str
@@ -147,7 +147,7 @@ class Operation(StrEnum):
     CANCEL_ALL = "CANCEL_ALL"
 
 
-class OperatorCommand(msgspec.Struct, frozen=True, kw_only=True, tag="operator_command"):
+class OperatorCommand(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="operator_command"):
     """A person's order to the bot; `target` is a strategy, a symbol, or "" for all."""
 
     operation: Operation

@@ -13,7 +13,7 @@ Level = tuple[float, float]
 """(price, quantity) in quote currency per unit and in base units (or contracts)."""
 
 
-class Quote(msgspec.Struct, gc=False, frozen=True, tag="quote"):
+class Quote(msgspec.Struct, frozen=True, gc=False, tag="quote"):
     """Best bid and ask. A side that is empty has price nan and quantity 0."""
 
     symbol: str
@@ -35,7 +35,7 @@ class Quote(msgspec.Struct, gc=False, frozen=True, tag="quote"):
         return self.ask_px - self.bid_px
 
 
-class Trade(msgspec.Struct, gc=False, frozen=True, tag="trade"):
+class Trade(msgspec.Struct, frozen=True, gc=False, tag="trade"):
     """A trade of the public's (ours are fills). `aggressor` is "BUY", "SELL" or ""."""
 
     symbol: str
@@ -47,7 +47,7 @@ class Trade(msgspec.Struct, gc=False, frozen=True, tag="trade"):
     receive_time_ns: int = 0
 
 
-class BookSnapshot(msgspec.Struct, gc=False, frozen=True, tag="book_snapshot"):
+class BookSnapshot(msgspec.Struct, frozen=True, gc=False, tag="book_snapshot"):
     """The whole book, as deep as the venue shows it; best level first on both sides."""
 
     symbol: str
@@ -57,7 +57,7 @@ class BookSnapshot(msgspec.Struct, gc=False, frozen=True, tag="book_snapshot"):
     receive_time_ns: int = 0
 
 
-class BookDelta(msgspec.Struct, gc=False, frozen=True, tag="book_delta"):
+class BookDelta(msgspec.Struct, frozen=True, gc=False, tag="book_delta"):
     """Changed levels, in any order: the new total quantity at each price; 0 removes it."""
 
     symbol: str
@@ -67,7 +67,7 @@ class BookDelta(msgspec.Struct, gc=False, frozen=True, tag="book_delta"):
     receive_time_ns: int = 0
 
 
-class Bar(msgspec.Struct, gc=False, frozen=True, tag="bar"):
+class Bar(msgspec.Struct, frozen=True, gc=False, tag="bar"):
     """Open, high, low, close and base volume of the trades in [start_time_ns, + interval_ns)."""
 
     symbol: str
@@ -82,7 +82,7 @@ class Bar(msgspec.Struct, gc=False, frozen=True, tag="bar"):
     receive_time_ns: int = 0
 
 
-class FeedGap(msgspec.Struct, gc=False, frozen=True, tag="feed_gap"):
+class FeedGap(msgspec.Struct, frozen=True, gc=False, tag="feed_gap"):
     """Messages were missed: books of `venue` (or of one `symbol`) are void until a snapshot."""
 
     venue: str
@@ -91,7 +91,7 @@ class FeedGap(msgspec.Struct, gc=False, frozen=True, tag="feed_gap"):
     receive_time_ns: int = 0
 
 
-class FeedEnded(msgspec.Struct, gc=False, frozen=True, tag="feed_ended"):
+class FeedEnded(msgspec.Struct, frozen=True, gc=False, tag="feed_ended"):
     """A recording is over: no more market data will come from `venue`. Orders still work."""
 
     venue: str

@@ -37,7 +37,9 @@ __all__ = [
 ZERO = Decimal(0)
 
 
-class NewOrder(msgspec.Struct, frozen=True, kw_only=True, tag="new_order", omit_defaults=True):
+class NewOrder(
+    msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="new_order", omit_defaults=True
+):
     """Ask a venue to work an order (FIX D).
 
     `order_qty` is in base units (contracts where the instrument has a multiplier), `price` and
@@ -63,7 +65,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True, tag="new_order", omit_
     transact_time_ns: int = 0  # engine time when it was made
 
 
-class CancelOrder(msgspec.Struct, frozen=True, kw_only=True, tag="cancel_order"):
+class CancelOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="cancel_order"):
     """Ask a venue to end an order (FIX F). Needs no approval: nothing holds a cancel back."""
 
     client_order_id: ClientOrderId  # of the order to end, as the venue knows it now
@@ -74,7 +76,7 @@ class CancelOrder(msgspec.Struct, frozen=True, kw_only=True, tag="cancel_order")
     transact_time_ns: int = 0
 
 
-class ReplaceOrder(msgspec.Struct, frozen=True, kw_only=True, tag="replace_order"):
+class ReplaceOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="replace_order"):
     """Ask a venue to change an order in place (FIX G), to `order_qty` in all and `price`."""
 
     client_order_id: ClientOrderId  # of the order as changed
@@ -91,7 +93,7 @@ class ReplaceOrder(msgspec.Struct, frozen=True, kw_only=True, tag="replace_order
     transact_time_ns: int = 0
 
 
-class AskStatus(msgspec.Struct, frozen=True, kw_only=True, tag="ask_status"):
+class AskStatus(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="ask_status"):
     """Ask a venue where one order stands. Answered by an ORDER_STATUS `ExecutionReport`."""
 
     client_order_id: ClientOrderId
@@ -100,7 +102,7 @@ class AskStatus(msgspec.Struct, frozen=True, kw_only=True, tag="ask_status"):
     transact_time_ns: int = 0
 
 
-class AskListing(msgspec.Struct, frozen=True, kw_only=True, tag="ask_listing"):
+class AskListing(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="ask_listing"):
     """Ask a venue for all our orders and fills since a time. Answered by an `OrderListing`."""
 
     venue: str
@@ -110,7 +112,7 @@ class AskListing(msgspec.Struct, frozen=True, kw_only=True, tag="ask_listing"):
 
 
 class ExecutionReport(
-    msgspec.Struct, frozen=True, kw_only=True, tag="execution_report", omit_defaults=True
+    msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="execution_report", omit_defaults=True
 ):
     """What a venue says of one order (FIX 8).
 
@@ -144,7 +146,7 @@ class ExecutionReport(
 
 
 class OrderCancelReject(
-    msgspec.Struct, frozen=True, kw_only=True, tag="cancel_reject", omit_defaults=True
+    msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="cancel_reject", omit_defaults=True
 ):
     """A venue declines a cancel or a replace (FIX 9). `ord_status` is what it says of the order.
 
@@ -162,7 +164,7 @@ class OrderCancelReject(
     receive_time_ns: int = 0
 
 
-class OrderListing(msgspec.Struct, frozen=True, kw_only=True, tag="order_listing"):
+class OrderListing(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="order_listing"):
     """The answer to `AskListing`: every order and fill of ours the venue knows since then.
 
     `complete` is False if any part (open orders, history, fills) failed or was cut short;
@@ -177,7 +179,7 @@ class OrderListing(msgspec.Struct, frozen=True, kw_only=True, tag="order_listing
     receive_time_ns: int = 0
 
 
-class SendFailed(msgspec.Struct, frozen=True, kw_only=True, tag="send_failed"):
+class SendFailed(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="send_failed"):
     """A request did not get its answer from the transport.
 
     `reached_venue` False: it surely never left (refused before the socket), so a new order is
@@ -192,7 +194,7 @@ class SendFailed(msgspec.Struct, frozen=True, kw_only=True, tag="send_failed"):
     receive_time_ns: int = 0
 
 
-class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="fill", omit_defaults=True):
+class Fill(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="fill", omit_defaults=True):
     """One execution of ours, counted once: what the portfolio books and `on_fill` receives.
 
     `qty` > 0 in base units (contracts), `price` in quote currency; `commission` positive when
@@ -214,7 +216,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="fill", omit_defaults=
     receive_time_ns: int = 0
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
+class Refused(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="refused"):
     """A request that did not pass the gate: a value, not an exception.
 
     `rule` names the rule (`grid`, `venue_ready`, `max_order_qty`, ...), `limit` and `measured`
