@@ -80,6 +80,18 @@ def test_a_partial_fill_is_answered_by_its_own_quantity() -> None:
     assert result.position() == 1
 
 
+def test_a_level_half_sold_back_is_filled_up_again() -> None:
+    """0.4 sold at 100 is bought at 99 again, then offered at 100 beside the 0.6 still there."""
+    turn = [build_trade(1, 98.5, 5), build_trade(2, 99.99, 1), build_trade(3, 100.1, 0.4)]
+    result = run([OPENING, *turn, build_trade(4, 98.5, 0.4)])
+    assert asked(result, since_s=1) == [
+        level("SELL", 100),
+        level("BUY", 99, "0.4"),
+        level("SELL", 100, "0.4"),
+    ]
+    assert result.position() == 1
+
+
 def test_all_levels_filled_it_only_sells() -> None:
     """Two levels down, it holds two and buys no more however low the price."""
     events: list[Scripted] = [OPENING, build_trade(1, 90, 50), build_trade(2, 80, 50)]

@@ -123,6 +123,35 @@ def test_stops_buying_at_its_greatest_position() -> None:
     assert asked(result, Side.SELL)[-1] == (Decimal("100.61"), Decimal(1))
 
 
+def test_stops_selling_at_its_least_position() -> None:
+    """Short as far as it may be, only the bid is quoted."""
+    events: list[Scripted] = [
+        build_quote(0, 99, 101),
+        build_trade(1, 100.5, 5),
+        build_quote(2, 98.5, 100.5),
+    ]
+    result = run(events, max_position="1")
+    assert result.position() == -1
+    assert len(asked(result, Side.SELL)) == 1
+    assert asked(result, Side.BUY)[-1] == (Decimal("99.40"), Decimal(1))
+
+
+def test_leaning_stops_short_of_crossing_the_book() -> None:
+    """Skewed beyond the touch, the quote that would trade stays a tick away from it."""
+    opening, later = build_quote(0, 99.99, 100.01), build_quote(2, 99.99, 100.01)
+    bought = run([opening, build_trade(1, 99, 5), later], max_position="1", skew_bps="90")
+    assert asked(bought, Side.SELL)[-1][0] == Decimal("100.00")
+    sold = run([opening, build_trade(1, 101, 5), later], max_position="1", skew_bps="90")
+    assert asked(sold, Side.BUY)[-1][0] == Decimal("100.00")
+
+
+def test_the_rest_of_a_partly_filled_quote_goes_on_resting() -> None:
+    """No second order joins it on its side."""
+    result = run([build_quote(0, 99, 101), build_trade(1, 99.5, 0.5)])
+    assert result.position() == Decimal("0.5")
+    assert len(result.requests) == 2
+
+
 def test_quotes_what_is_left_of_its_greatest_position() -> None:
     """With room for half a quote, half a quote is what it asks for."""
     events: list[Scripted] = [
@@ -191,13 +220,21 @@ def test_the_word_of_another_venue_does_not_concern_it() -> None:
 
 
 def test_a_refused_quote_is_tried_again_once_a_second() -> None:
-    """Neither never again nor with every quote."""
-    events = [build_quote(n / 10, 99, 101) for n in range(31)]
+    """Neither never again nor with every move of the market."""
+    events = [build_quote(n / 10, 99 + n, 101 + n) for n in range(31)]
     result = run(events, risk={"max_order_qty": "0.5"})
     assert not result.requests
     seconds = [(each.transact_time_ns - time_ns(0)) / 1e9 for each in result.refused]
     assert seconds[::2] == pytest.approx([0, 1.0, 2.0, 3.0], abs=0.11)
     assert len(seconds) == 8
+
+
+def test_a_refusal_is_not_tried_again_while_the_venue_is_down() -> None:
+    """The pause after a refusal ends in the outage, which goes on."""
+    quotes = [build_quote(n / 10, 99 + n, 101 + n) for n in range(6, 31)]
+    down = build_venue_status(0.5, up=False)
+    result = run([build_quote(0, 99, 101), down, *quotes], risk={"max_order_qty": "0.5"})
+    assert len(result.refused) == 2
 
 
 def test_is_silent_once_the_bot_stops() -> None:

@@ -19,13 +19,16 @@ from botkit.testing import (
 from strategies.twap import Twap
 
 
-def run(events: list[Scripted], *, for_s: float | None = None, **params: Any) -> RunResult:
+def run(
+    events: list[Scripted], *, for_s: float | None = None, latency: str = "1ms", **params: Any
+) -> RunResult:
     """Run a purchase of one unit in four slices of ten seconds each."""
     return run_strategy(
         Twap,
         params={"side": "BUY", "qty": "1", "slices": 4, "interval_s": 10.0, **params},
         events=events,
         for_s=for_s,
+        venue_options={"latency": latency},
     )
 
 
@@ -69,6 +72,9 @@ def test_each_slice_rests_at_the_bid_then_crosses_at_its_end() -> None:
         (30.0, False, quarter),
         (40.0, True, quarter),
     ]
+    assert [each.transact_time_ns for each in result.cancels] == [
+        time_ns(at) for at in (10, 20, 30, 40)
+    ]
     assert {each.price for each in result.requests if each.post_only} == {Decimal(99)}
     assert {each.price for each in result.requests if not each.post_only} == {Decimal("101.11")}
     assert result.position() == 1
@@ -82,6 +88,14 @@ def test_a_slice_that_fills_resting_does_not_cross() -> None:
     assert [crosses for _, crosses, _ in seconds(result)] == [False] * 4
     assert result.position() == 1
     assert ended_s(result) == 35.0
+
+
+def test_a_fill_that_overtakes_the_cancel_is_not_traded_twice() -> None:
+    """The resting order fills between the cancel and its arrival: nothing is left to cross for."""
+    events: list[Scripted] = [build_quote(0, 99, 101, ask_qty=9), build_trade(10.05, 98, 0.7)]
+    result = run(events, slices=1, latency="100ms", for_s=30)
+    assert [fill.qty for fill in result.fills] == [Decimal("0.7"), Decimal("0.3")]
+    assert result.position() == 1
 
 
 def test_sells_as_it_buys() -> None:
@@ -168,7 +182,9 @@ def test_the_slices_add_up_to_the_order_whatever_fills(
     events = sorted(
         [*quoted(42, bid_qty=9, ask_qty=9), *prints], key=lambda event: event.receive_time_ns
     )
-    result = run(events, qty=str(parent), slices=slices, interval_s=5.0, side=side.value)
+    result = run(
+        events, qty=str(parent), slices=slices, interval_s=5.0, side=side.value, latency="400ms"
+    )
     assert result.position() == side.sign * parent
     assert sum(order.cum_qty for order in result.orders) == parent
     assert not result.resting
