@@ -164,12 +164,13 @@ def assemble(
     clock: Clock,
     run_id: str,
     log: Log,
+    make_dispatcher: Callable[..., Dispatcher] = Dispatcher,
 ) -> Bot:
     """Put the parts of `plan` around an engine."""
     config = plan.config
     used = dict.fromkeys(symbol for each in plan.strategies for symbol in each.config.symbols)
     traded = {symbol: instruments[symbol] for symbol in used}
-    dispatcher = Dispatcher(journal, plan.venues, traded)
+    dispatcher = make_dispatcher(journal, plan.venues, traded)
     engine = Engine(
         EngineSettings(
             bot=config.bot.name,
@@ -194,7 +195,14 @@ def assemble(
             budget=CleanUpBudget(planned.config.clean_up / NS_PER_S, parent=budget),
             stop_on_error=planned.config.on_error == "stop",
         )
-    return Bot(name=config.bot.name, run_id=run_id, engine=engine, clock=clock, budget=budget)
+    return Bot(
+        name=config.bot.name,
+        run_id=run_id,
+        engine=engine,
+        dispatcher=dispatcher,
+        clock=clock,
+        budget=budget,
+    )
 
 
 def replay_run_id(config: Config) -> str:

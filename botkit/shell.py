@@ -13,6 +13,7 @@ import trio
 
 from botkit.clock import Clock
 from botkit.engine import Engine, StrategySlot
+from botkit.engine.dispatch import Dispatcher
 from botkit.model import CleanUpExpired, RunStarted, StopRequested, StrategyEnded
 from botkit.orders import Order
 from botkit.scope import CleanUpBudget, pull_orders
@@ -71,6 +72,7 @@ class Bot:
     name: str
     run_id: str
     engine: Engine
+    dispatcher: Dispatcher
     clock: Clock
     budget: CleanUpBudget
     stop: Stop = attrs.field(factory=Stop)

@@ -20,9 +20,10 @@ from botkit.cli.status import order_line, snapshot
 from botkit.cli.summary import Outcome, summarise, write_summary
 from botkit.cli.tally import Tally
 from botkit.clock import BacktestClock, Clock, LiveClock, cpu_time_ns, wall_time_ns
+from botkit.engine.dispatch import Dispatcher
 from botkit.errors import ConfigError, JournalError
 from botkit.journal import SqliteJournal
-from botkit.live import serve_links
+from botkit.live import DurableDispatcher, serve_links
 from botkit.shell import Bot, ExitCode, run_bot
 
 __all__ = ["RunOptions", "run"]
@@ -107,6 +108,7 @@ class _Run:
             backtest_clock.begin(self._origin_ns(SYNTHETIC_ORIGIN_NS))
         token = os.urandom(4).hex()
         run_id = replay_run_id(config) if full_speed else token
+        durable = config.bot.journal_synchronous == "FULL" and not full_speed
         bot = assemble(
             self._plan,
             instruments,
@@ -114,6 +116,7 @@ class _Run:
             clock=clock,
             run_id=run_id,
             log=self._screen.log_by(clock.now_ns),
+            make_dispatcher=DurableDispatcher if durable else Dispatcher,
         )
         self._watch.attach(bot.stop, lambda: [order_line(each) for each in bot.resting()])
         self._journal.begin_run(
@@ -177,9 +180,11 @@ class _Run:
     async def _live(self, bot: Bot) -> None:
         """Run in real time, the status view beside the bot."""
         venues = list(self._plan.venues.values())
+        dispatcher = bot.dispatcher
+        also = [dispatcher.serve] if isinstance(dispatcher, DurableDispatcher) else []
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._beside, bot)
-            await run_bot(bot, lambda: serve_links(bot.engine, venues, bot.clock))
+            await run_bot(bot, lambda: serve_links(bot.engine, venues, bot.clock, also))
             nursery.cancel_scope.cancel()
 
     async def _beside(self, bot: Bot) -> None:

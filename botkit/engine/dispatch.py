@@ -49,7 +49,10 @@ class Dispatcher:
             self._journal.commit()
         except JournalError as exc:
             self._fail(commands, str(exc))
-            return
+        else:
+            self._send_recorded(commands)
+
+    def _send_recorded(self, commands: Sequence[Command]) -> None:
         if self._faulty:
             self._faulty = False
             self._deliver(JournalStatus(ok=True, reason="", receive_time_ns=self._now_ns()))
@@ -71,11 +74,14 @@ class Dispatcher:
         else:
             self._venue_of[command.symbol].ask(command)
 
+    def _give_back(self, command: Approved[NewOrder | ReplaceOrder], reason: str) -> None:
+        self._deliver(_not_sent(command.request, reason, self._now_ns()))
+
     def _fail(self, commands: Sequence[Command], reason: str) -> None:
         """Send what needs no record, give back what does."""
         for command in commands:
             if isinstance(command, Approved):
-                self._deliver(_not_sent(command.request, reason, self._now_ns()))
+                self._give_back(command, reason)
             else:
                 self._send(command)
         if not self._faulty:

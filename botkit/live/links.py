@@ -1,6 +1,6 @@
 """The tasks that feed the engine in real time: one a venue, and one for its timers."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -12,9 +12,19 @@ from botkit.ports import Venue
 __all__ = ["serve_links", "serve_timers"]
 
 
-async def serve_links(engine: Engine, venues: Sequence[Venue], clock: Clock) -> None:
-    """Serve the engine's timers and every venue until canceled or one of them fails."""
+async def serve_links(
+    engine: Engine,
+    venues: Sequence[Venue],
+    clock: Clock,
+    also: Sequence[Callable[[], Awaitable[None]]] = (),
+) -> None:
+    """Serve the engine's timers and every venue until canceled or one of them fails.
+
+    `also` are further tasks that must live as long as the links.
+    """
     async with trio.open_nursery() as nursery:
+        for task in also:
+            nursery.start_soon(task)
         nursery.start_soon(serve_timers, engine, clock)
         for venue in venues:
             nursery.start_soon(venue.run, engine.handle, clock)
