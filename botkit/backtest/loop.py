@@ -39,7 +39,7 @@ async def drive(
     Parameters
     ----------
     until_ns
-        Ask for a stop once the data reach this time.
+        Ask for a stop at this time, unless the data end before.
     """
     loop = _Loop(engine, venues, clock)
     for venue in venues:
@@ -59,12 +59,14 @@ async def _play(loop: "_Loop", venues: Sequence[SimulatedVenue], stop: Stop, unt
     clock, engine = loop.clock, loop.engine
     for event, venue in _merged(venues, clock.current_ns):
         now_ns = event.receive_time_ns
+        if now_ns > until_ns:
+            await loop.advance(until_ns)
+            clock.current_ns = until_ns
+            stop.request("the time asked for has passed")
+            break
         if now_ns >= loop.next_due_ns():
             await loop.advance(now_ns)
         if stop.requested:
-            break
-        if now_ns > until_ns:
-            stop.request("the time asked for has passed")
             break
         clock.current_ns = now_ns
         venue.apply(event)

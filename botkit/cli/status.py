@@ -12,6 +12,7 @@ from typing import Final
 import attrs
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -188,7 +189,9 @@ def render(view: Snapshot, lines: Sequence[LogLine], per_s: float) -> Renderable
     if lines:
         parts.append(Text("\n").join(Text(each.text, style=_line_style(each)) for each in lines))
     hint = "Ctrl-C cancels every order and ends; twice ends at once"
-    return Panel(Group(*parts), subtitle=hint, border_style="red" if view.mode == "LIVE" else "dim")
+    border = "red" if view.mode == "LIVE" else "dim"
+    # Room on the right: the terminal echoes ^C there, which must not begin another line.
+    return Padding(Panel(Group(*parts), subtitle=hint, border_style=border), (0, 4, 0, 0))
 
 
 def _line_style(line: LogLine) -> str:
