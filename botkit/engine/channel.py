@@ -19,7 +19,8 @@ Route = Callable[[Any], Targets | None]
 class Channel:
     """One instrument inside the engine.
 
-    `blocked` says why no new order of this instrument passes, empty if they do.
+    `blocked` says why no new order of this instrument passes, empty if they do. Market hooks
+    are called only while it is awake: from the strategies' start to the bot's stop.
     """
 
     __slots__ = (
@@ -27,6 +28,7 @@ class Channel:
         "bar_hooks",
         "blocked",
         "book_hooks",
+        "is_awake",
         "market",
         "on_quote",
         "quote_waiters",
@@ -42,6 +44,7 @@ class Channel:
         self.subscribers: list[StrategySlot] = []
         self.blocked = ""
         self.suspended = ""
+        self.is_awake = False
         self.quote_waiters: list[Callable[[], None]] = []
         self.bar_builders: dict[int, tuple[BarBuilder, list[StrategySlot]]] = {}
         self.on_quote: Targets = ()
@@ -55,16 +58,22 @@ class Channel:
         return self.market.instrument
 
     def rebuild(self) -> None:
-        """Gather the hooks anew after a strategy was added or has ended."""
-        live = [slot for slot in self.subscribers if not slot.ended]
+        """Gather the hooks anew after a strategy has ended."""
+        live = [slot for slot in self.subscribers if self.is_awake and not slot.ended]
         self.on_quote = _targets(live, "on_quote")
         self.trade_hooks = _targets(live, "on_trade")
         self.book_hooks = _targets(live, "on_book")
         self.bar_hooks = _targets(live, "on_bar")
 
+    def wake(self) -> None:
+        """Call market hooks from now on: the strategies have started."""
+        self.is_awake = True
+        self.rebuild()
+
     def silence(self) -> None:
         """Call no market hook any more: the bot is stopping."""
-        self.on_quote = self.trade_hooks = self.book_hooks = self.bar_hooks = ()
+        self.is_awake = False
+        self.rebuild()
 
 
 def _targets(slots: Iterable[StrategySlot], hook: str) -> Targets:

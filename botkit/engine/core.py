@@ -142,7 +142,7 @@ class Engine:
                 now_ns = following.receive_time_ns
                 if now_ns >= self.next_due_ns:
                     self._fire_due(now_ns)  # due now counts: `sleep(0)` ends at this instant
-                if now_ns > self.now_ns:
+                elif now_ns > self.now_ns:
                     self.now_ns = now_ns
                 for slot, hook in self._routes[following.__class__](following) or ():
                     try:
@@ -191,9 +191,7 @@ class Engine:
         )
         self.slots[name] = slot
         for symbol in symbols:
-            channel = self.channels[symbol]
-            channel.subscribers.append(slot)
-            channel.rebuild()
+            self.channels[symbol].subscribers.append(slot)
         return slot
 
     def close_books(self, now_ns: int) -> None:
@@ -278,7 +276,10 @@ class Engine:
             self.on_due_sooner()
 
     def _fire_due(self, now_ns: int) -> None:
-        """Fire timers in order, each at its own time, what follows from one before the next."""
+        """Move time to `now_ns`; fire timers in order, each at its own time.
+
+        What follows from one is done before the next fires.
+        """
         while self.next_due_ns <= now_ns:
             self.now_ns = max(self.now_ns, self.next_due_ns)
             if self._timers.next_due_ns <= self.now_ns:
@@ -287,6 +288,7 @@ class Engine:
                 self.desk.pursue()
             self.touched = True
             self.settle()
+        self.now_ns = max(self.now_ns, now_ns)
 
     def settle(self) -> None:
         """Handle everything that has arisen, and dispatch."""

@@ -52,6 +52,7 @@ class Lifecycle:
         self.on_stop_wanted: Notify = _nothing
         self.on_ready: Notify = _nothing
         self._is_ready = False
+        self._has_started = False
         self._feeds_ended: dict[str, bool] = {}
         self.venue_status: dict[str, VenueStatus] = {}
         self.balances: dict[tuple[str, str], Balance] = {}
@@ -71,10 +72,15 @@ class Lifecycle:
 
     def _on_run_started(self, event: RunStarted) -> None:
         engine = self._engine
+        if self.stopping:
+            return  # asked to stop before every venue was up
         engine.desk.start(event.run_id)
         self.refresh()
+        self._has_started = True
         for slot in engine.slots.values():
             engine.call(slot, "on_start")
+        for channel in engine.channels.values():
+            channel.wake()
         if engine.settings.equity_every_ns:
             self._schedule_equity()
 
@@ -99,8 +105,9 @@ class Lifecycle:
         if self.stopping:
             return
         engine = self._engine
-        for slot in engine.slots.values():
-            engine.call(slot, "on_stop")
+        if self._has_started:
+            for slot in engine.slots.values():
+                engine.call(slot, "on_stop")
         self.stopping = event.reason
         for channel in engine.channels.values():
             channel.silence()
@@ -203,8 +210,9 @@ class Lifecycle:
         if lost:
             for order in engine.orders.link_lost(status.venue, engine.now_ns):
                 engine.desk.tell(order)
-        for slot in list(engine.slots.values()):
-            engine.call(slot, "on_venue", status)
+        if self._has_started:  # before, `on_start` has not set the strategies up
+            for slot in list(engine.slots.values()):
+                engine.call(slot, "on_venue", status)
         if not self._is_ready and self._all_up():
             self._is_ready = True
             self.on_ready()
