@@ -72,6 +72,8 @@ class Capabilities:
         Orders can be canceled while the streaming link is down.
     `account_wide_cancel`
         Its cancel-all reaches orders that are not ours.
+    `shows_own_orders`
+        Its book contains our own orders, as exchanges' do; see `Book.without_own`.
     """
 
     client_order_ids: bool
@@ -81,6 +83,7 @@ class Capabilities:
     cancel_on_disconnect: bool = False
     rest_cancel: bool = False
     account_wide_cancel: bool = False
+    shows_own_orders: bool = True
     post_only: bool = True
     ord_types: frozenset[OrdType] = frozenset({OrdType.LIMIT, OrdType.MARKET})
     times_in_force: frozenset[TimeInForce] = frozenset({TimeInForce.GTC, TimeInForce.IOC})

@@ -19,8 +19,10 @@ from botkit.orders import Order
 
 __all__ = ["CleanUpBudget", "OrderScope", "OrderTerms", "pull_orders"]
 
-# Left on an exception that is leaving a scope: the deadline its clean-up had.
-DEADLINE_MARK: Final = "_botkit_clean_up_deadline"
+# Left on an exception that is leaving a scope: the deadline its clean-up had, and when it ended.
+MARK: Final = "_botkit_clean_up"
+# An exception that reaches the next scope later than this was held back by code that went on.
+UNWINDING_S: Final = 1.0
 
 
 class CleanUpBudget:
@@ -38,6 +40,7 @@ class CleanUpBudget:
         self.timeout_s = timeout_s
         self._own_deadline = math.inf
         self._parent = parent
+        self._waits: set[trio.CancelScope] = set()
 
     @property
     def deadline(self) -> float:
@@ -46,10 +49,25 @@ class CleanUpBudget:
         return min(self._own_deadline, above)
 
     def start(self) -> float:
-        """Start the clock, once; return the deadline that binds."""
+        """Start the clock, once; return the deadline that binds, on waits under way as well."""
         if self._own_deadline == math.inf:
             self._own_deadline = trio.current_time() + self.timeout_s
+            for wait in self._waits:
+                wait.deadline = min(wait.deadline, self._own_deadline)
         return self.deadline
+
+    def bind(self, wait: trio.CancelScope) -> None:
+        """Have `wait` end by the deadline, also if that starts to run only during the wait."""
+        self._waits.add(wait)
+        wait.deadline = min(wait.deadline, self._own_deadline)
+        if self._parent is not None:
+            self._parent.bind(wait)
+
+    def release(self, wait: trio.CancelScope) -> None:
+        """Forget `wait`: it is over."""
+        self._waits.discard(wait)
+        if self._parent is not None:
+            self._parent.release(wait)
 
 
 class OrderTerms(TypedDict, total=False):
@@ -92,17 +110,31 @@ class Desk(Protocol):
         ...
 
 
-async def pull_orders(orders: Sequence[Order], deadline: float) -> list[Order]:
+async def pull_orders(
+    orders: Sequence[Order], budget: CleanUpBudget, deadline: float = math.inf
+) -> list[Order]:
     """Cancel `orders`, shielded, and wait for the venue's word; return those without it.
 
-    The cancels are handed over before the first wait, even if `deadline` has passed.
+    The cancels are handed over before the first wait, even if the deadline has passed. Orders to
+    be kept are left alone. Without an open order there is no wait.
+
+    Parameters
+    ----------
+    budget
+        Of the owner: its deadline binds, also if it starts to run while this waits.
+    deadline
+        A deadline of the caller's own, on trio's clock.
     """
     left = [order for order in orders if order.is_open and not order.keep]
     for order in left:
         order.cancel()
-    with trio.CancelScope(deadline=deadline, shield=True):
-        for order in left:
-            await order.closed()
+    with trio.CancelScope(deadline=deadline, shield=True) as wait:
+        budget.bind(wait)
+        try:
+            for order in left:
+                await order.closed()
+        finally:
+            budget.release(wait)
     return [order for order in left if order.is_open]
 
 
@@ -119,6 +151,7 @@ class OrderScope:
         self._timeout_s = timeout_s
         self._orders: list[Order] = []
         self._is_open = False
+        self._has_begun = False
 
     @property
     def orders(self) -> tuple[Order, ...]:
@@ -141,7 +174,8 @@ class OrderScope:
 
     def _own(self, place: Callable[..., Order]) -> Callable[..., Order]:
         if not self._is_open:
-            raise RuntimeError("this order scope has ended: place orders inside its block")
+            state = "has ended" if self._has_begun else "has not begun"
+            raise RuntimeError(f"this order scope {state}: place orders inside its block")
 
         def place_and_keep(*args: object, **terms: object) -> Order:
             order = place(*args, **terms)
@@ -151,7 +185,9 @@ class OrderScope:
         return place_and_keep
 
     async def __aenter__(self) -> Self:
-        self._is_open = True
+        if self._has_begun:
+            raise RuntimeError("an order scope is entered once: ask for a new one")
+        self._is_open = self._has_begun = True
         return self
 
     async def __aexit__(
@@ -162,24 +198,27 @@ class OrderScope:
     ) -> None:
         self._is_open = False
         started = trio.current_time()
-        deadline = min(
-            started + self._timeout_s, self._desk.budget.deadline, _inherited_deadline(exc)
-        )
-        in_doubt = await pull_orders(self._orders, deadline)
-        if not in_doubt:
-            return
-        ids = [order.client_order_id for order in in_doubt]
-        self._desk.give_up(ids)
-        doubt = OrdersInDoubtError(ids, waited_s=max(trio.current_time() - started, 0.0))
-        if exc is None:
-            leaving: BaseException = doubt
-        elif _is_cancellation(exc):
-            leaving = exc
-        else:
-            leaving = BaseExceptionGroup("left in doubt by an error", [exc, doubt])
-        setattr(leaving, DEADLINE_MARK, deadline)
-        if leaving is not exc:
-            raise leaving from None
+        own_deadline = min(started + self._timeout_s, _inherited_deadline(exc, started))
+        in_doubt = await pull_orders(self._orders, self._desk.budget, own_deadline)
+        ended = trio.current_time()
+        leaving = exc
+        if in_doubt:
+            ids = [order.client_order_id for order in in_doubt]
+            self._desk.give_up(ids)
+            leaving = _join(exc, OrdersInDoubtError(ids, waited_s=ended - started))
+        if leaving is not None:
+            setattr(leaving, MARK, (min(own_deadline, self._desk.budget.deadline), ended))
+            if leaving is not exc:
+                raise leaving from None
+
+
+def _join(exc: BaseException | None, doubt: OrdersInDoubtError) -> BaseException:
+    """Return what leaves a scope in doubt: by return, by a cancellation, by an error."""
+    if exc is None:
+        return doubt
+    if _is_cancellation(exc):
+        return exc  # anything else would escape the timeout that canceled the block
+    return BaseExceptionGroup("orders are in doubt after an error", [exc, doubt])
 
 
 def _leaves(exc: BaseException) -> list[BaseException]:
@@ -189,11 +228,14 @@ def _leaves(exc: BaseException) -> list[BaseException]:
     return [exc]
 
 
-def _inherited_deadline(exc: BaseException | None) -> float:
-    """Return the deadline of the clean-up that `exc` has already passed; infinite if none."""
+def _inherited_deadline(exc: BaseException | None, now: float) -> float:
+    """Return the deadline of the clean-ups that `exc` has just passed; infinite if none."""
     if exc is None:
         return math.inf
-    return min(getattr(leaf, DEADLINE_MARK, math.inf) for leaf in _leaves(exc))
+    marks = (getattr(leaf, MARK, (math.inf, -math.inf)) for leaf in _leaves(exc))
+    return min(
+        (deadline for deadline, ended in marks if now - ended <= UNWINDING_S), default=math.inf
+    )
 
 
 def _is_cancellation(exc: BaseException) -> bool:

@@ -101,7 +101,7 @@ async def run_bot(bot: Bot, links: Callable[[], Awaitable[None]]) -> None:
     links
         Serves every venue and the engine's timers until canceled; it delivers a `VenueStatus`
         per venue, and the run starts when all are up. If it raises, the bot stops, and since
-        its links are gone its orders may be left in doubt.
+        its links are gone its orders may be left in doubt; so it does if it returns.
     """
     link_scope = trio.CancelScope(shield=True)  # ended by us below, never from outside
     ready = trio.Event()
@@ -110,12 +110,16 @@ async def run_bot(bot: Bot, links: Callable[[], Awaitable[None]]) -> None:
         try:
             with link_scope:
                 await links()
+            if not link_scope.cancel_called:
+                bot.stop.request("the links have ended", error="nothing serves the venues any more")
         except Exception as exc:  # noqa: BLE001  told as the reason of the stop
             bot.stop.request(
                 f"the links failed: {exc!r}", error="".join(traceback.format_exception(exc))
             )
 
     def start() -> None:
+        if bot.stop.requested:
+            return  # the strategies never began, so there is nothing to end
         bot.engine.handle(RunStarted(run_id=bot.run_id, receive_time_ns=bot.clock.now_ns()))
         ready.set()
 
@@ -126,9 +130,11 @@ async def run_bot(bot: Bot, links: Callable[[], Awaitable[None]]) -> None:
         try:
             await _trade(bot, ready)
         finally:
-            with trio.CancelScope(shield=True):
-                await _clean_up(bot)
-            link_scope.cancel()
+            try:
+                with trio.CancelScope(shield=True):
+                    await _clean_up(bot)
+            finally:
+                link_scope.cancel()
 
 
 async def _trade(bot: Bot, ready: trio.Event) -> None:
@@ -145,38 +151,51 @@ async def _trade(bot: Bot, ready: trio.Event) -> None:
         try:
             await bot.stop.wait()
         finally:
+            bot.stop.request("canceled from outside")  # unless there was a reason before
             bot.budget.start()
             _tell_stop(bot)
             nursery.cancel_scope.cancel()
 
 
 async def _run_strategy(bot: Bot, slot: StrategySlot) -> None:
-    """Run one strategy's coroutine; its end, good or bad, enters the engine as an event."""
+    """Run one strategy's coroutine; its end, good or bad, enters the engine as an event.
+
+    A strategy that is canceled and fails while it unwinds has failed as well.
+    """
     engine = bot.engine
     with trio.CancelScope() as scope:
-        slot.on_end = scope.cancel
+
+        def unwind() -> None:
+            slot.budget.start()
+            scope.cancel()
+
+        slot.on_end = unwind
+        error: str | None = None
         try:
             await slot.strategy.run()
-        except Exception as exc:  # noqa: BLE001  a strategy's mistake ends that strategy alone
-            error = f"{type(exc).__name__}: {exc}"
-            engine.log(
-                "error",
-                "strategy failed",
-                {"strategy": slot.name, "error": "".join(traceback.format_exception(exc))},
-            )
-        else:
             error = ""
-        engine.handle(StrategyEnded(strategy=slot.name, error=error, receive_time_ns=slot.now_ns))
+        except* Exception as group:  # noqa: BLE001  a strategy's mistake ends that strategy alone
+            exc = group.exceptions[0] if len(group.exceptions) == 1 else group
+            error = f"{type(exc).__name__}: {exc}"
+            details = "".join(traceback.format_exception(exc))
+            engine.log("error", "strategy failed", {"strategy": slot.name, "error": details})
+        finally:
+            if error is not None:
+                engine.handle(
+                    StrategyEnded(strategy=slot.name, error=error, receive_time_ns=slot.now_ns)
+                )
 
 
 def _tell_stop(bot: Bot) -> None:
-    reason = bot.stop.reason or "canceled from outside"
-    bot.engine.handle(StopRequested(reason=reason, receive_time_ns=bot.clock.now_ns()))
+    bot.engine.handle(StopRequested(reason=bot.stop.reason, receive_time_ns=bot.clock.now_ns()))
 
 
 async def _clean_up(bot: Bot) -> None:
     """Wait until the venues confirm that nothing rests, or the shared deadline passes."""
-    in_doubt = await pull_orders(bot.resting(), bot.budget.start())
+    bot.budget.start()
+    in_doubt: list[Order] = []
+    while not in_doubt and (resting := bot.resting()):  # again: a late report may reopen one
+        in_doubt = await pull_orders(resting, bot.budget)
     now_ns = max(bot.clock.now_ns(), bot.engine.now_ns)
     if in_doubt:
         ids = tuple(order.client_order_id for order in in_doubt)

@@ -17,9 +17,11 @@ same object runs in backtest, paper and live.
                 self.buy(self.instrument, self.params.qty, price=price, post_only=True)
 """
 
+import math
 from collections.abc import Callable, Sequence
-from decimal import Decimal
-from typing import Any, Protocol, Unpack
+from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
+from typing import Any, Final, Protocol, Unpack
 
 import attrs
 import trio
@@ -51,7 +53,8 @@ from botkit.scope import CleanUpBudget, OrderScope, OrderTerms
 
 __all__ = ["HOOKS", "Strategy", "StrategyContext", "StrategyDesk"]
 
-NS_PER_S = 1_000_000_000
+NS_PER_S: Final = 1_000_000_000
+TERMS: Final = OrderTerms.__annotations__.keys()
 
 
 class StrategyContext(Protocol):
@@ -189,7 +192,7 @@ class Strategy:
 
     @property
     def book(self) -> Book:
-        """The book of `self.instrument`."""
+        """The book of `self.instrument`; `book.without_own()` is it less the bot's own orders."""
         return self._context.market(self.instrument.symbol).book
 
     def market(self, instrument: Instrument | None = None) -> Market:
@@ -228,15 +231,15 @@ class Strategy:
     def set_timer(self, name: str, after_s: float, *, every_s: float | None = None) -> None:
         """Call `on_timer(name)` after `after_s` seconds, then every `every_s` if given.
 
-        Setting a name again moves it; `after_s` of `math.inf` takes it away.
+        Setting a name again moves it; `after_s` of `math.inf` takes it away, one below 0 is 0.
         """
         context = self._context
         now_ns = context.now_ns
         context.act(
             TimerAction(
                 name=name,
-                due_ns=-1 if after_s == float("inf") else now_ns + round(after_s * NS_PER_S),
-                every_ns=round(every_s * NS_PER_S) if every_s is not None else 0,
+                due_ns=-1 if after_s == math.inf else now_ns + _wait_ns(after_s, "after_s"),
+                every_ns=0 if every_s is None else _interval_ns(every_s, "every_s"),
                 strategy=self.name,
                 receive_time_ns=now_ns,
             )
@@ -245,7 +248,7 @@ class Strategy:
     def build_bars(self, interval_s: float, instrument: Instrument | None = None) -> None:
         """Deliver bars of the instrument's trades to `on_bar`, from now on; call in `on_start`."""
         symbol = (instrument or self.instrument).symbol
-        self._context.build_bars(symbol, round(interval_s * NS_PER_S))
+        self._context.build_bars(symbol, _interval_ns(interval_s, "interval_s"))
 
     def log(self, message: str, **fields: object) -> None:
         """Write a line to the log, with this strategy's name and the engine's time."""
@@ -262,8 +265,13 @@ class Strategy:
         return OrderScope(self._desk, budget.timeout_s if timeout_s is None else timeout_s)
 
     async def sleep(self, seconds: float) -> None:
-        """Return after `seconds` of the engine's time, exact in a backtest too."""
-        due_ns = self._context.now_ns + round(seconds * NS_PER_S)
+        """Return after `seconds` of the engine's time, exact in a backtest too.
+
+        `math.inf` never returns; less than 0 is 0.
+        """
+        if seconds == math.inf:
+            await trio.sleep_forever()
+        due_ns = self._context.now_ns + _wait_ns(seconds, "seconds")
         await _woken(lambda wake: self._context.call_at(due_ns, wake))
 
     async def next_quote(self, instrument: Instrument | None = None) -> Quote:
@@ -301,16 +309,18 @@ class StrategyDesk:
 
     def submit(self, side: Side, instrument: Instrument, qty: Number, terms: OrderTerms) -> Order:
         """Enter a `SubmitAction`; return the order it made, refused or not."""
+        if not terms.keys() <= TERMS:
+            raise _unknown_terms(terms)
         context = self._context
-        price = _money(terms.get("price"))
-        stop_px = _money(terms.get("stop_px"))
+        price = _money(terms.get("price"), "price")
+        stop_px = _money(terms.get("stop_px"), "stop_px")
         ord_type = terms.get("ord_type") or _ord_type(price, stop_px)
         default_tif = TimeInForce.IOC if ord_type is OrdType.MARKET else TimeInForce.GTC
         order: Order = context.act(
             SubmitAction(
                 symbol=instrument.symbol,
                 side=side,
-                order_qty=qty if type(qty) is Decimal else _decimal(qty),
+                order_qty=_decimal(qty, "qty"),
                 ord_type=ord_type,
                 price=price,
                 stop_px=stop_px,
@@ -354,8 +364,8 @@ class StrategyDesk:
         context.act(
             ReplaceAction(
                 client_order_id=order.client_order_id,
-                price=price,
-                order_qty=qty,
+                price=_money(price, "price"),
+                order_qty=_money(qty, "qty"),
                 strategy=self._strategy,
                 receive_time_ns=context.now_ns,
             )
@@ -400,9 +410,38 @@ def _ord_type(price: Decimal | None, stop_px: Decimal | None) -> OrdType:
     return OrdType.STOP if price is None else OrdType.STOP_LIMIT
 
 
-def _money(value: Decimal | str | int | None) -> Decimal | None:
-    return value if value is None or type(value) is Decimal else _decimal(value)
+def _money(value: Number | None, what: str) -> Decimal | None:
+    return value if value is None else _decimal(value, what)
 
 
-def _decimal(value: Number) -> Decimal:
-    return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+def _decimal(value: Number, what: str) -> Decimal:
+    """Return `value` as it reads: a float as its shortest text."""
+    try:
+        exact = value if type(value) is Decimal else Decimal(str(value))
+    except InvalidOperation:
+        exact = Decimal("nan")
+    if not exact.is_finite():
+        raise ValueError(f"{what} is {value!r}; it must be a finite number")
+    return exact
+
+
+def _unknown_terms(terms: OrderTerms) -> TypeError:
+    """Return the error for a misspelt term: taken silently, `pirce` would make a market order."""
+    name = min(terms.keys() - TERMS)
+    near = get_close_matches(name, TERMS, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return TypeError(f"an order has no term {name!r}{hint}: it may have {', '.join(sorted(TERMS))}")
+
+
+def _wait_ns(seconds: float, what: str) -> int:
+    """Return a time to wait in nanoseconds, 0 for one that is over."""
+    if not seconds < math.inf:
+        raise ValueError(f"{what} is {seconds}; it must be a finite number of seconds")
+    return round(seconds * NS_PER_S) if seconds > 0 else 0
+
+
+def _interval_ns(seconds: float, what: str) -> int:
+    """Return an interval in nanoseconds, at least one."""
+    if not 0 < seconds < math.inf or not (interval_ns := round(seconds * NS_PER_S)):
+        raise ValueError(f"{what} is {seconds}; it must be at least 1e-9 seconds, and finite")
+    return interval_ns

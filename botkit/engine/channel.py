@@ -5,7 +5,7 @@ from typing import Any
 
 from botkit.engine.slot import Hook, StrategySlot
 from botkit.marketdata import BarBuilder, Market
-from botkit.model import Instrument
+from botkit.model import Instrument, OwnLevels
 from botkit.ports import RiskContext
 
 __all__ = ["Channel", "Route", "Targets"]
@@ -38,8 +38,10 @@ class Channel:
         "trade_hooks",
     )
 
-    def __init__(self, instrument: Instrument, risk: RiskContext) -> None:
-        self.market = Market(instrument)
+    def __init__(
+        self, instrument: Instrument, risk: RiskContext, own_levels: OwnLevels | None
+    ) -> None:
+        self.market = Market(instrument, own_levels)
         self.risk = risk
         self.subscribers: list[StrategySlot] = []
         self.blocked = ""

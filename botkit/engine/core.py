@@ -26,12 +26,13 @@ from botkit.model import (
     Event,
     FeedGap,
     Instrument,
+    OwnLevels,
     Quote,
     Tick,
     TimerAction,
     Trade,
 )
-from botkit.orders import Order, Orders, OrderTiming
+from botkit.orders import Order, Orders, OrderTiming, shown_levels
 from botkit.portfolio import Portfolio
 from botkit.ports import Capabilities, Journal, RiskContext, RiskRule
 from botkit.scope import CleanUpBudget
@@ -97,7 +98,9 @@ class Engine:
         self.portfolio = Portfolio(settings.instruments)
         self.orders = Orders(capabilities=settings.capabilities, timing=settings.timing)
         self.channels = {
-            symbol: Channel(instrument, self._risk_context(instrument))
+            symbol: Channel(
+                instrument, self._risk_context(instrument), self._own_levels(instrument)
+            )
             for symbol, instrument in settings.instruments.items()
         }
         self.desk = OrderDesk(self)
@@ -127,6 +130,13 @@ class Engine:
             workload=self.orders,
             position=self.portfolio.position,
         )
+
+    def _own_levels(self, instrument: Instrument) -> OwnLevels | None:
+        """Return what tells the orders of ours that the instrument's book shows, if it does."""
+        if not self.settings.capabilities[instrument.venue].shows_own_orders:
+            return None
+        symbol = instrument.symbol
+        return lambda: shown_levels(self.orders.working(symbol=symbol))
 
     # --- the way in -------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from math import nan
 
-from botkit.model import Book, BookDelta, BookSnapshot, Instrument, Quote, Trade
+from botkit.model import Book, BookDelta, BookSnapshot, Instrument, OwnLevels, Quote, Trade
 
 __all__ = ["Market"]
 
@@ -10,19 +10,20 @@ __all__ = ["Market"]
 class Market:
     """Quote, last trade and book of one instrument. Only the engine updates it.
 
-    `quote` and `trade` are None until the first one, and again after a `FeedGap`.
+    `quote` and `trade` are None until the first one, and again after a `FeedGap`. `own_levels`
+    tells the bot's own orders where the venue's book shows them.
     """
 
     __slots__ = ("_book", "_derived", "_quoted", "instrument", "plain", "quote", "trade")
 
-    def __init__(self, instrument: Instrument) -> None:
+    def __init__(self, instrument: Instrument, own_levels: OwnLevels | None = None) -> None:
         self.instrument = instrument
         self.quote: Quote | None = None
         self.trade: Trade | None = None
         self.plain = False  # the feed sends quotes and no depth: setting `quote` is enough
         self._quoted = False  # the feed sends quotes; otherwise they are derived from the book
         self._derived: Quote | None = None
-        self._book = Book(instrument.symbol)
+        self._book = Book(instrument.symbol, own_levels)
 
     @property
     def book(self) -> Book:

@@ -4,6 +4,7 @@ from botkit.model.account import Balance as Balance
 from botkit.model.account import EquityPoint as EquityPoint
 from botkit.model.account import VenueStatus as VenueStatus
 from botkit.model.book import Book as Book
+from botkit.model.book import OwnLevels as OwnLevels
 from botkit.model.events import Action as Action
 from botkit.model.events import CancelAction as CancelAction
 from botkit.model.events import CleanUpExpired as CleanUpExpired

@@ -1,15 +1,17 @@
 """An order book by price level, kept from snapshots, deltas and quotes."""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import nan
 from typing import Final
 
 from botkit.model.market import BookDelta, BookSnapshot, Level, Quote
 from botkit.model.words import Side
 
-__all__ = ["Book"]
+__all__ = ["Book", "OwnLevels"]
 
+OwnLevels = Callable[[], tuple[list[Level], list[Level]]]
+"""Returns our own bids and asks, as (price, quantity), in any order."""
 OVERTAKEN_NS: Final = 1_000_000_000
 
 
@@ -59,10 +61,11 @@ class Book:
     that crosses the book, the quote holds if it is at most `OVERTAKEN_NS` older by receipt.
     """
 
-    __slots__ = ("_asks", "_bids", "_quote", "has_depth", "symbol")
+    __slots__ = ("_asks", "_bids", "_own_levels", "_quote", "has_depth", "symbol")
 
-    def __init__(self, symbol: str) -> None:
+    def __init__(self, symbol: str, own_levels: OwnLevels | None = None) -> None:
         self.symbol = symbol
+        self._own_levels = own_levels  # None where the book shows no order of ours
         self.clear()
 
     def clear(self) -> None:
@@ -177,6 +180,17 @@ class Book:
     def asks(self, depth: int | None = None) -> list[Level]:
         """Return the asks, best first."""
         return self.levels(Side.SELL, depth)
+
+    def without_own(self) -> "Book":
+        """Return the book less the bot's own orders, or itself where it shows none of them.
+
+        Live books contain our orders and paper books do not. An order counts from its
+        acknowledgement to its end; the venue's data may be a moment behind or ahead of that.
+        """
+        if self._own_levels is None:
+            return self
+        own_bids, own_asks = self._own_levels()
+        return self.without(own_bids, own_asks) if own_bids or own_asks else self
 
     def without(self, own_bids: Iterable[Level], own_asks: Iterable[Level]) -> "Book":
         """Return a copy less the given own quantities; levels that are only ours disappear."""

@@ -2,6 +2,7 @@
 
 from botkit.orders.ids import ClientOrderIds as ClientOrderIds
 from botkit.orders.pursuit import OrderTiming as OrderTiming
+from botkit.orders.shown import shown_levels as shown_levels
 from botkit.orders.state import TRANSITIONS as TRANSITIONS
 from botkit.orders.state import Desk as Desk
 from botkit.orders.state import Order as Order

@@ -62,6 +62,7 @@ class PaperVenue:
             replace=True,
             replace_atomic=True,
             cancel_on_disconnect=cancel_on_disconnect,
+            shows_own_orders=False,
             post_only=True,
             ord_types=frozenset(OrdType),
             times_in_force=frozenset(TimeInForce),
