@@ -8,7 +8,7 @@ import structlog
 
 from botkit.engine.core import Log
 
-__all__ = ["LEVELS", "LogForm", "build_log", "format_time"]
+__all__ = ["LEVELS", "LogForm", "build_log", "format_time", "without_secrets"]
 
 LogForm = Literal["console", "json"]
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
@@ -40,12 +40,12 @@ def build_log(
         event = fields.pop("event")
         return {"time": format_time(now_ns()), "level": level, "event": event, **fields}
 
-    def without_secrets(_: object, __: str, fields: Fields) -> Fields:
-        return {name: _redacted(value, redact) for name, value in fields.items()}
+    def hide(_: object, __: str, fields: Fields) -> Fields:
+        return {name: without_secrets(value, redact) for name, value in fields.items()}
 
     logger = structlog.wrap_logger(
         _Lines(put),
-        processors=[stamp, without_secrets, _renderer(form)],
+        processors=[stamp, hide, _renderer(form)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
@@ -77,9 +77,14 @@ def _render_line(_: object, __: str, fields: Fields) -> str:
     return "\n".join([first, *below])
 
 
-def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
+def without_secrets(value: Any, redact: Callable[[str], str]) -> Any:
+    """Return a nest of mappings and sequences, redacted; what is no number becomes text."""
     if isinstance(value, bool | int | float) or value is None:
         return value
+    if isinstance(value, Mapping):
+        return {key: without_secrets(inner, redact) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_secrets(inner, redact) for inner in value]
     return redact(str(value))
 
 

@@ -13,7 +13,7 @@ import trio
 from botkit.assembly import Plan, assemble, replay_run_id
 from botkit.backtest import drive
 from botkit.cli.earlier_runs import settle_earlier_runs
-from botkit.cli.logs import LogForm
+from botkit.cli.logs import LogForm, without_secrets
 from botkit.cli.screen import Screen
 from botkit.cli.session import Session
 from botkit.cli.status import order_line, snapshot
@@ -89,7 +89,8 @@ class _Run:
     ) -> None:
         self._plan = plan
         self._journal = journal
-        self._tally = Tally(journal)
+        self._tally = Tally(journal, session.redact)
+        self._redact = session.redact
         self._screen = screen
         self._watch = session.watch
         self._options = options
@@ -211,7 +212,7 @@ class _Run:
     def _finish(self, bot: Bot, *, run_ns: int, cpu_ns: int, full_speed: bool) -> None:
         """Close the run's journal and say how it went."""
         code = bot.exit_code()
-        reason = bot.stop.reason or "canceled"
+        reason = self._redact(bot.stop.reason or "canceled")
         outcome = Outcome(
             mode=self._mode,
             exit_code=code,
@@ -220,7 +221,7 @@ class _Run:
             cpu_ns=cpu_ns,
             full_speed=full_speed,
         )
-        summary = summarise(bot, self._tally, outcome)
+        summary = without_secrets(summarise(bot, self._tally, outcome), self._redact)
         complaint = bot.stop.error
         try:
             run_hash = self._journal.run_hash()

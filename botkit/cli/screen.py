@@ -40,7 +40,8 @@ class Screen:
         self._redact = redact
         self.has_status = status and form == "console"
         self.progress: Callable[[], tuple[int, int]] | None = None
-        self._plain: Output[str] = Output(StreamSink(sys.stdout, self._progress), patient=patient)
+        stdout = StreamSink(sys.stdout, self.tell_progress)
+        self._plain: Output[str] = Output(stdout, patient=patient)
         self._view: Output[LogLine | Snapshot] | None = None
         self.log: Log = self.log_by(wall_time_ns)
 
@@ -102,7 +103,7 @@ class Screen:
         else:
             self._plain.put(line)
 
-    def _progress(self) -> str:
+    def tell_progress(self) -> str:
         """Return how far a run at full speed is; it is asked for by the printing thread."""
         if self.progress is None:
             return ""

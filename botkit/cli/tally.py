@@ -1,6 +1,9 @@
 """A journal that counts what it is told, for the status view and the summary."""
 
 from collections import Counter
+from collections.abc import Callable
+
+import msgspec
 
 from botkit.model import (
     CancelOrder,
@@ -10,6 +13,7 @@ from botkit.model import (
     NewOrder,
     Refused,
     ReplaceOrder,
+    StrategyEnded,
 )
 from botkit.ports import Journal, JournalEntry
 
@@ -17,9 +21,13 @@ __all__ = ["Tally"]
 
 
 class Tally:
-    """Passes everything on to `journal` and counts it. Implements `botkit.ports.Journal`."""
+    """Passes everything on to `journal` and counts it. Implements `botkit.ports.Journal`.
 
-    def __init__(self, journal: Journal) -> None:
+    `redact` takes secrets out of the one entry that holds words of a strategy: why it failed.
+    """
+
+    def __init__(self, journal: Journal, redact: Callable[[str], str]) -> None:
+        self._redact = redact
         self._record = journal.record
         self.commit = journal.commit
         self._counts: Counter[type] = Counter()
@@ -29,8 +37,10 @@ class Tally:
         """Count one entry and pass it on."""
         kind = type(entry)
         self._counts[kind] += 1
-        if kind is ExecutionReport and entry.exec_type is ExecType.REJECTED:  # type: ignore[union-attr]  # by kind
-            self.rejected += 1
+        if isinstance(entry, ExecutionReport):
+            self.rejected += entry.exec_type is ExecType.REJECTED
+        elif isinstance(entry, StrategyEnded):
+            entry = msgspec.structs.replace(entry, error=self._redact(entry.error))
         self._record(entry)
 
     @property

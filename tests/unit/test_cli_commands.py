@@ -1,0 +1,383 @@
+"""Every command of `botkit`, and what it says to bad input."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from botkit.cli import main
+from botkit.cli.main import call
+from botkit.cli.session import Session
+from botkit.journal import JournalReader
+
+CONFIG = """
+[bot]
+name = "unit"
+
+[venues.paper]
+type = "paper"
+feed = { type = "synthetic", seed = 7, speed = "max" }
+balances = { BTC = "1", EUR = "100000" }
+fees = { maker_bps = "1", taker_bps = "5" }
+
+[[strategies]]
+type = "market_maker"
+instrument = "paper:BTC-EUR"
+params = { qty = "0.01", half_spread_bps = "2" }
+
+[risk]
+max_order_notional = "5000"
+"""
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Call a command in an empty folder that holds `unit.toml`; return code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "unit.toml").write_text(CONFIG)
+
+    def call_cli(*words: str) -> tuple[int, str, str]:
+        code = call(list(words), Session())
+        out, err = capsys.readouterr()
+        return int(code), out, err
+
+    return call_cli
+
+
+# --- help and usage -----------------------------------------------------------------------------
+
+
+def test_help_names_every_command(cli: Cli) -> None:
+    code, out, _ = cli("--help")
+
+    assert code == 0
+    for name in ("run", "check", "new", "list", "show-config", "fills"):
+        assert re.search(rf"^  {name} ", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nonsense"],
+        ["run"],
+        ["run", "unit.toml", "--for", "soon"],
+        ["run", "unit.toml", "--for", "0s"],
+        ["run", "unit.toml", "--log", "xml"],
+        ["list", "planets"],
+        ["new", "strategy"],
+    ],
+)
+def test_wrong_usage_exits_2_and_says_why(cli: Cli, words: list[str]) -> None:
+    code, out, err = cli(*words)
+
+    assert code == 2
+    assert "Error: " in err
+    assert not out
+
+
+def test_help_does_not_load_what_only_a_run_needs() -> None:
+    probe = (
+        "import sys; before = set(sys.modules); from botkit.cli.main import call; from botkit.cli.session import Session;"
+        "call(['--help'], Session());"
+        "print(sorted({'rich', 'structlog', 'numpy', 'sqlite3'} & set(sys.modules) - before))"
+    )
+    done = subprocess.run(  # noqa: S603  our own words
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_main_exits_with_the_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["check", "nowhere.toml"])
+
+    assert left.value.code == 2
+    assert "nowhere.toml: cannot be read" in capsys.readouterr().err
+
+
+# --- run ----------------------------------------------------------------------------------------
+
+
+def test_run_prints_mode_first_and_hash_last(cli: Cli, tmp_path: Path) -> None:
+    code, out, err = cli("run", "unit.toml", "--for", "2m")
+
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert lines[0].startswith("PAPER  unit: market_maker on paper:BTC-EUR")
+    with JournalReader(tmp_path / "var" / "unit.sqlite") as reader:
+        run = reader.last_run()
+        assert run is not None
+        assert run.run_hash == lines[-1]
+        assert run.mode == "REPLAY"
+        assert run.summary is not None
+        assert run.summary["orders"]["fills"] == len(reader.fills(run.run_id)) > 0
+
+
+def test_a_run_can_be_repeated_and_hashes_the_same(cli: Cli) -> None:
+    _, first, _ = cli("run", "unit.toml", "--for", "1m")
+    code, second, _ = cli("run", "unit.toml", "--for", "1m")
+
+    assert code == 0
+    assert first.splitlines()[-1] == second.splitlines()[-1]
+
+
+def test_run_refuses_to_be_live_on_paper(cli: Cli) -> None:
+    code, _, err = cli("run", "unit.toml", "--live")
+
+    assert code == 2
+    assert "nothing to be live on; leave --live out" in err
+
+
+@pytest.mark.parametrize(("live", "says"), [((), "are real ones"), (("--live",), '"kraken"')])
+def test_run_does_not_trade_a_real_venue_unasked(
+    cli: Cli, live: tuple[str, ...], says: str
+) -> None:
+    code, out, err = cli("run", "unit.toml", *live, "--set", "venues.paper.type=kraken")
+
+    assert code == 2
+    assert says in err
+    assert not out
+
+
+def test_run_tells_every_problem_on_its_own_line(cli: Cli) -> None:
+    code, _, err = cli("run", "unit.toml", "--set", "bot.nam=x", "--set", "risk.max_ordr=1")
+
+    assert code == 2
+    assert len(err.splitlines()) >= 1
+    assert "bot.nam" in err
+
+
+def test_run_refuses_feeds_of_different_speeds(cli: Cli, tmp_path: Path) -> None:
+    other = CONFIG.replace('speed = "max"', 'speed = "10x"') + (
+        '[venues.other]\ntype = "paper"\nfeed = { type = "synthetic", speed = "20x" }\n'
+        '[[strategies]]\ntype = "market_maker"\nname = "two"\ninstrument = "other:BTC-EUR"\n'
+        'params = { qty = "0.01" }\n'
+    )
+    (tmp_path / "two.toml").write_text(other)
+
+    code, _, err = cli("run", "two.toml", "--for", "1s")
+
+    assert code == 2
+    assert "give all the same speed" in err
+
+
+def test_a_failing_strategy_makes_the_exit_code_1_and_shows_where(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(
+        "from botkit import Quote, Strategy\n"
+        "class Bad(Strategy):\n"
+        "    def on_quote(self, quote: Quote) -> None:\n"
+        "        raise ValueError('hunter2 is my password')\n"
+    )
+    words = ("--set", "strategies.0.type=./bad.py:Bad", "--set", "strategies.0.params={}")
+    code, out, _ = cli("run", "unit.toml", "--for", "1m", *words)
+
+    assert code == 1
+    assert "bad.py" in out
+    assert "all strategies have ended" in out
+    assert re.search(r"^Exit code +1", out, re.MULTILINE)
+
+
+def test_secrets_are_printed_nowhere(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNIT_KEY", "hunter2hunter2")
+    (tmp_path / "leaky.py").write_text(
+        "import attrs\n"
+        "from botkit import Quote, Strategy\n"
+        "class Leaky(Strategy):\n"
+        "    @attrs.frozen\n"
+        "    class Params:\n"
+        "        key: str\n"
+        "    def on_quote(self, quote: Quote) -> None:\n"
+        "        self.log('key ' + self.params.key, key=self.params.key, event=1)\n"
+        "        raise ValueError(self.params.key)\n"
+    )
+    text = re.sub("params = .*", 'params = { key = "${UNIT_KEY}" }', CONFIG)
+    (tmp_path / "leaky.toml").write_text(text.replace("market_maker", "./leaky.py:Leaky"))
+
+    told = ""
+    for words in (
+        ("run", "leaky.toml", "--for", "1m"),
+        ("run", "leaky.toml", "--for", "1m", "--log", "json"),
+        ("show-config", "leaky.toml"),
+        ("check", "leaky.toml"),
+    ):
+        _, out, err = cli(*words)
+        told += out + err
+
+    assert "ValueError: ***" in told
+    assert "hunter2" not in told
+    with JournalReader(tmp_path / "var" / "unit.sqlite") as reader:
+        run = reader.last_run()
+        assert run is not None
+        assert "hunter2" not in run.config
+        assert "hunter2" not in str(run.summary)
+        assert "hunter2" not in str(list(reader.entries(run.run_id)))
+
+
+# --- check, show-config, list -------------------------------------------------------------------
+
+
+def test_check_prints_what_it_found(cli: Cli) -> None:
+    code, out, _ = cli("check", "unit.toml")
+
+    assert code == 0
+    for word in ("unit", "paper:BTC-EUR", "MarketMaker", "half_spread_bps = 2", "5000", "EUR"):
+        assert word in out
+
+
+def test_check_exits_2_with_every_problem(cli: Cli) -> None:
+    words = ("--set", "strategies.0.params.qty=x", "--set", "risk.max_order_notional=-1")
+    code, out, err = cli("check", "unit.toml", *words)
+
+    assert code == 2
+    assert not out
+    assert "qty" in err
+    assert "max_order_notional" in err
+
+
+def test_check_says_where_there_are_no_rules(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "free.toml").write_text(CONFIG.partition("[risk]")[0])
+
+    assert "no rules" in cli("check", "free.toml")[1]
+
+
+def test_show_config_prints_what_takes_effect(cli: Cli) -> None:
+    code, out, _ = cli("show-config", "unit.toml", "--set", "bot.name=other")
+
+    assert code == 0
+    assert 'name = "other"' in out
+    assert 'state_dir = "var"' in out
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("venues", ["paper", "botkit 0.1.0", "venues.paper:PaperVenue"]),
+        ("risk", ["max_order_notional", "price_collar_bps"]),
+        ("strategies", ["market_maker", "qty: number as text, required", "side: BUY or SELL"]),
+    ],
+)
+def test_list_shows_plug_ins(cli: Cli, kind: str, words: list[str]) -> None:
+    code, out, _ = cli("list", kind)
+
+    assert code == 0
+    assert out.startswith(kind)
+    assert [word for word in words if word not in out] == []
+
+
+def test_list_alone_shows_all_kinds(cli: Cli) -> None:
+    _, out, _ = cli("list")
+
+    assert [line for line in out.splitlines() if line and not line.startswith(" ")] == [
+        "venues",
+        "strategies",
+        "risk",
+    ]
+
+
+# --- new ----------------------------------------------------------------------------------------
+
+
+def test_a_new_strategy_and_its_test_run_at_once(cli: Cli, tmp_path: Path) -> None:
+    code, out, _ = cli("new", "strategy", "my_first", "--dir", "mine")
+
+    assert code == 0
+    commands = [line.strip().partition("#")[0].strip() for line in out.splitlines() if "#" in line]
+    assert commands == [
+        "python -m pytest mine/test_my_first.py",
+        "botkit run mine/my_first.toml --for 30s",
+    ]
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "mine/test_my_first.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert tested.returncode == 0, tested.stdout
+    ran = cli(*commands[1].split()[1:], "--set", "venues.paper.feed.speed=max")
+    assert ran[0] == 0
+    assert re.search(r"^Orders +[1-9]", ran[1], re.MULTILINE)
+
+
+def test_new_overwrites_nothing(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text("precious")
+
+    code, _, err = cli("new", "strategy", "mine")
+
+    assert code == 2
+    assert "test_mine.py: there already" in err
+    assert (tmp_path / "test_mine.py").read_text() == "precious"
+    assert not (tmp_path / "mine.py").exists()
+
+
+@pytest.mark.parametrize("name", ["Mine", "2nd", "my-maker", "../up", "", "random", "class", "run"])
+def test_new_refuses_what_is_no_good_module_name(cli: Cli, tmp_path: Path, name: str) -> None:
+    before = sorted(tmp_path.iterdir())
+
+    code, _, err = cli("new", "strategy", name)
+
+    assert code == 2
+    assert repr(name) in err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_new_says_where_it_cannot_write(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    code, _, err = cli("new", "strategy", "mine", "--dir", "file/below")
+
+    assert code == 2
+    assert "file/below: cannot be written to" in err
+
+
+# --- fills --------------------------------------------------------------------------------------
+
+
+def test_fills_in_three_forms_are_the_same_fills(cli: Cli) -> None:
+    cli("run", "unit.toml", "--for", "2m")
+
+    _, table, _ = cli("fills")
+    _, lines, _ = cli("fills", "unit.toml", "--csv")
+    _, objects, _ = cli("fills", "--json")
+
+    rows = list(csv.DictReader(io.StringIO(lines)))
+    told = [json.loads(line) for line in objects.splitlines()]
+    assert [row["exec_id"] for row in rows] == [fill["exec_id"] for fill in told]
+    assert table.startswith("REPLAY  run ")
+    assert f"{len(rows)} fill" in table
+    assert table.count("paper:BTC-EUR") == len(rows) > 0
+
+
+def test_fills_of_a_run_by_its_id(cli: Cli, tmp_path: Path) -> None:
+    cli("run", "unit.toml", "--for", "2m")
+    cli("run", "unit.toml", "--for", "1s", "--set", "bot.name=other")
+    with JournalReader(tmp_path / "var" / "unit.sqlite") as reader:
+        (run,) = reader.runs()
+
+    assert run.run_id in cli("fills", "--run", run.run_id)[1]
+    assert "other.sqlite" in cli("fills")[1]
+    assert run.run_id in cli("fills", "unit.toml")[1]
+    code, _, err = cli("fills", "--run", "nonesuch")
+    assert code == 1
+    assert "no run 'nonesuch'; the last ones are: " in err
+    assert run.run_id in err
+
+
+def test_fills_before_any_run_says_how_to_start_one(cli: Cli) -> None:
+    code, _, err = cli("fills")
+    assert code == 2
+    assert "no bot has run here: start one with botkit run CONFIG" in err
+
+    code, _, err = cli("fills", "unit.toml", "--state-dir", "elsewhere")
+    assert code == 2
+    assert "elsewhere: bot 'unit' has not run here" in err
