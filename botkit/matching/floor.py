@@ -69,10 +69,9 @@ class Floor:
         if objection:
             return objection
         order.ord_status = OrdStatus.NEW
-        desk.reserve(order, market)
         if order.is_stop:
             market.add_stop(order)
-        desk.say(order.report(ExecType.NEW, desk.now_ns))
+        desk.deliver(order.report(ExecType.NEW, desk.now_ns))
         if not order.is_stop:
             self._work(order, market, steps)
         elif market.stop_reached(order, market.book.bid, market.book.ask):
@@ -98,15 +97,18 @@ class Floor:
         if moves:
             market.remove(order)
         order.change(request, self._priority)
-        desk.reserve(order, market)
+        order.reserved = changed.reserved
         report = order.report(ExecType.REPLACED, desk.now_ns, "", request.orig_client_order_id)
-        desk.say(report)
+        desk.deliver(report)
         if moves:
             self._work(order, market, steps)
         return ""
 
     def _objection(self, order: PaperOrder, market: Market, steps: list[Step]) -> str:
-        """Return why `order`, well formed as it is, cannot be accepted now; "" if it can."""
+        """Return why `order`, well formed as it is, cannot be accepted now.
+
+        "" if it can: then what it needs is reserved.
+        """
         if order.reduce_only and order.leaves_qty > self._desk.reducible(order):
             return (
                 f"reduce_only: {order.side} {order.leaves_qty} is more than the position "
@@ -121,7 +123,7 @@ class Floor:
         if order.post_only and not order.is_stop and market.crossed(order):
             best = market.book.ask if order.is_buy else market.book.bid
             return f"post_only: {order.side} at {order.price} would trade against {best!r} at once"
-        return self._desk.lacks(order, market, steps)
+        return self._desk.secure(order, market, steps)
 
     def _work(self, order: PaperOrder, market: Market, steps: list[Step]) -> None:
         """Take what the book offers an accepted order; let the rest queue, or cancel it."""
@@ -132,7 +134,7 @@ class Floor:
                 text = f"fill or kill: {found} of {order.leaves_qty} is to be had"
                 desk.end(order, market, OrdStatus.CANCELED, text)
                 return
-        if self._self_trade is SelfTrade.CANCEL_RESTING:
+        if self._self_trade is SelfTrade.CANCEL_RESTING and (market.buys or market.sells):
             for own in self._own_against(order, market, steps):
                 text = f"self-trade: our own order {order.client_order_id} would meet it"
                 desk.end(own, market, OrdStatus.CANCELED, text)
@@ -236,7 +238,7 @@ class Floor:
         order.trigger()
         market.read_quote()
         desk.reserve(order, market)
-        desk.say(order.report(ExecType.TRIGGERED, desk.now_ns))
+        desk.deliver(order.report(ExecType.TRIGGERED, desk.now_ns))
         steps = market.plan(order)
         objection = self._trading_objection(order, market, steps)
         if objection:

@@ -3,6 +3,9 @@
 Time moves by `advance` and `apply` only. A request arrives its latency after it was made; the
 answer is delivered at that same instant, so `latency` stands for the whole way there and back.
 
+Reports are delivered as things happen. Balances follow each fill; what orders reserve is told with
+the next market event, or once no request is under way: it changes with every request.
+
 Who overtakes whom: new orders, replaces and questions arrive in the order they were sent, as on
 one connection, however the draws fall. Cancels have a line of their own, with their own latency,
 and may overtake those, but never each other nor the order they name.
@@ -53,6 +56,7 @@ __all__ = ["PaperMatcher"]
 
 NS_PER_DAY: Final = 86_400_000_000_000
 ENTRY, CANCEL = 0, 1  # the lines requests travel by
+EXPIRING: Final = frozenset({TimeInForce.GTD, TimeInForce.DAY})
 
 
 class PaperMatcher:
@@ -174,18 +178,25 @@ class PaperMatcher:
         agenda, desk = self._agenda, self._desk
         while agenda and agenda[0][0] <= now_ns:
             due_ns, _, act, subject = heappop(agenda)
-            desk.now_ns = max(desk.now_ns, due_ns)
+            if due_ns > desk.now_ns:
+                desk.now_ns = due_ns
             act(subject)
-        desk.now_ns = max(desk.now_ns, now_ns)
+        if now_ns > desk.now_ns:
+            desk.now_ns = now_ns
+        if not agenda or agenda[0][2] is self._expiry:
+            desk.tell_balances()
 
     def apply(self, event: MarketEvent) -> None:
         """Deliver one market event, then match against it; what was due before comes before."""
         desk, now_ns = self._desk, event.receive_time_ns
         if self._agenda and self._agenda[0][0] <= now_ns:
             self.advance(now_ns)
-        desk.now_ns = max(desk.now_ns, now_ns)
+        if now_ns > desk.now_ns:
+            desk.now_ns = now_ns
         desk.deliver(event)
         self._matching[type(event)](event)
+        if desk.has_moved:
+            desk.tell_balances()
 
     # -- requests arriving --------------------------------------------------------------------
 
@@ -199,12 +210,9 @@ class PaperMatcher:
     ) -> int:
         due_ns = max(sent_ns + self._delay_ns[line](), self._last_due_ns[line], not_before)
         self._last_due_ns[line] = due_ns
-        self._schedule(due_ns, act, subject)
-        return due_ns
-
-    def _schedule(self, due_ns: int, act: Callable[[Any], None], subject: object) -> None:
         self._agenda_count += 1
         heappush(self._agenda, (due_ns, self._agenda_count, act, subject))
+        return due_ns
 
     def _take_new(self, request: NewOrder) -> None:
         self._under_way.pop(request.client_order_id, None)
@@ -230,17 +238,15 @@ class PaperMatcher:
             ) or self._floor.admit(order, market)
         if fault:
             self._desk.reject(order, fault)
-        else:
+        elif order.time_in_force in EXPIRING and order.is_working:
             self._schedule_expiry(order)
 
     def _schedule_expiry(self, order: PaperOrder) -> None:
-        if not order.is_working:
-            return
-        if order.time_in_force is TimeInForce.GTD:
-            self._schedule(order.expire_time_ns, self._expiry, order)
-        elif order.time_in_force is TimeInForce.DAY:
-            midnight_ns = (self._desk.now_ns // NS_PER_DAY + 1) * NS_PER_DAY
-            self._schedule(midnight_ns, self._expiry, order)
+        due_ns = order.expire_time_ns
+        if order.time_in_force is TimeInForce.DAY:
+            due_ns = (self._desk.now_ns // NS_PER_DAY + 1) * NS_PER_DAY  # midnight
+        self._agenda_count += 1
+        heappush(self._agenda, (due_ns, self._agenda_count, self._expiry, order))
 
     def _expire(self, order: PaperOrder) -> None:
         if order.is_working:

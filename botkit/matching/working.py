@@ -21,7 +21,9 @@ from botkit.model import (
 __all__ = ["PaperOrder"]
 
 ZERO = Decimal(0)
-WORKING = (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED)
+WORKING = frozenset({OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED})
+STOPS = frozenset({OrdType.STOP, OrdType.STOP_LIMIT})
+TAKERS = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
 
 class PaperOrder:
@@ -33,12 +35,14 @@ class PaperOrder:
     the tick grid, and infinitely good for a market order.
     """
 
-    __slots__ = (
-        "ahead", "client_order_id", "cum_qty", "exec_count", "expire_time_ns", "fills", "is_buy",
-        "last_change_ns", "leaves_qty", "ord_status", "ord_type", "order_qty", "post_only",
-        "price", "price_px", "priority", "rank", "reduce_only", "reserved", "shown", "side",
-        "stop_px", "symbol", "time_in_force", "traded", "turnover", "venue_order_id",
-    )  # fmt: skip
+    # What every order starts with; an order gets its own once it changes.
+    ord_status = OrdStatus.PENDING_NEW
+    cum_qty = turnover = reserved = ZERO
+    exec_count = last_change_ns = 0
+    shown = traded = 0.0
+    ahead = inf
+    price_px, priority, rank = 0.0, 0, (0.0, 0)  # until it is admitted
+    fills: tuple[ExecutionReport, ...] = ()
 
     def __init__(self, request: NewOrder, number: int) -> None:
         self.client_order_id = request.client_order_id
@@ -53,15 +57,8 @@ class PaperOrder:
         self.reduce_only = request.reduce_only
         self.expire_time_ns = request.expire_time_ns
         self.order_qty = self.leaves_qty = request.order_qty
-        self.cum_qty = self.turnover = self.reserved = ZERO
-        self.ord_status = OrdStatus.PENDING_NEW
-        self.exec_count = 0
-        self.last_change_ns = 0
-        self.fills: list[ExecutionReport] = []
-        self.shown = self.traded = 0.0
-        self.ahead = inf
         self.price = request.price
-        self.price_px, self.priority, self.rank = 0.0, 0, (0.0, 0)  # until it is admitted
+        self.is_stop = request.ord_type in STOPS  # it waits for its stop price
 
     def set_price(self, price: Decimal | None, priority: int) -> None:
         """Take a new price and, with it, a new place among our own orders."""
@@ -86,20 +83,13 @@ class PaperOrder:
         return self.ord_status in WORKING
 
     @property
-    def is_stop(self) -> bool:
-        """True while the order waits for its stop price."""
-        return self.ord_type is OrdType.STOP or self.ord_type is OrdType.STOP_LIMIT
-
-    @property
     def takes_only(self) -> bool:
         """True if what is not filled at once is canceled."""
-        return self.ord_type is OrdType.MARKET or self.time_in_force in (
-            TimeInForce.IOC,
-            TimeInForce.FOK,
-        )
+        return self.time_in_force in TAKERS or self.ord_type is OrdType.MARKET
 
     def trigger(self) -> None:
         """Turn a stop into the order it was waiting to be."""
+        self.is_stop = False
         self.ord_type = OrdType.MARKET if self.ord_type is OrdType.STOP else OrdType.LIMIT
 
     def book_fill(self, qty: Decimal, price: Decimal) -> None:
@@ -189,5 +179,5 @@ class PaperOrder:
             transact_time_ns=now_ns,
             receive_time_ns=now_ns,
         )
-        self.fills.append(report)
+        self.fills = (*self.fills, report)
         return report

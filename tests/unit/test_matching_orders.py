@@ -71,19 +71,56 @@ def test_a_rebate_is_paid_to_us() -> None:
     assert bench.balance("EUR")[0] == "100101.101"
 
 
-def test_balances_follow_the_report_that_changed_them() -> None:
+def test_balances_follow_the_fill_that_changed_them() -> None:
     bench = Bench(fees=FEES)
     bench.quote(100, 1, 101, 1)
     bench.heard.clear()
     bench.order(BUY, "1", "101")
     assert [type(event).__name__ for event in bench.heard] == [
         "ExecutionReport",  # NEW
-        "Balance",  # EUR reserved
         "ExecutionReport",  # TRADE
         "Balance",  # BTC
         "Balance",  # EUR
     ]
     assert len({event.receive_time_ns for event in bench.heard}) == 1
+
+
+def test_what_an_order_reserves_is_told_once_no_request_is_under_way() -> None:
+    bench = Bench(fees=FEES, latency=ConstantLatency(delay_ns=2 * MS))
+    bench.quote(100, 1, 101, 1)
+    first, second = bench.order(BUY, "1", "99"), bench.order(BUY, "1", "98")
+    bench.heard.clear()
+    bench.matcher.advance(bench.now_ns + MS)
+    assert bench.story(first) == ["NEW"]
+    assert bench.balance_events() == []
+    bench.matcher.advance(bench.now_ns + 2 * MS)
+    assert bench.story(second) == ["NEW"]
+    assert [(each.currency, each.available) for each in bench.balance_events()] == [
+        ("EUR", Decimal("100000") - Decimal(197) * Decimal("1.002"))
+    ]
+
+
+def test_what_an_order_reserves_is_told_with_the_next_market_event_at_the_latest() -> None:
+    bench = Bench(fees=FEES, latency=ConstantLatency(delay_ns=3 * MS))
+    bench.quote(100, 1, 101, 1)
+    bench.order(SELL, "2", "103")
+    bench.order(SELL, "1", "103")
+    bench.order(SELL, "1", "103")
+    bench.heard.clear()
+    bench.quote(100, 1, 101, 2)  # the first has arrived, the others are under way
+    assert [(each.currency, each.available) for each in bench.balance_events()] == [
+        ("BTC", Decimal(98))
+    ]
+
+
+def test_a_balance_that_is_back_where_it_was_told_is_not_told_again() -> None:
+    bench = Bench(latency=ConstantLatency(delay_ns=2 * MS))
+    bench.quote(100, 1, 101, 1)
+    name = bench.order(SELL, "2", "103")
+    bench.cancel(name)
+    bench.matcher.advance(bench.now_ns + 2 * MS)
+    assert bench.story(name) == ["NEW", "CANCELED"]
+    assert bench.balance_events() == []
 
 
 @pytest.mark.parametrize(
