@@ -114,7 +114,7 @@ class Floor:
                 f"reduce_only: {order.side} {order.leaves_qty} is more than the position "
                 f"leaves to reduce ({self._desk.reducible(order)})"
             )
-        if self._self_trade is SelfTrade.REJECT_INCOMING:
+        if self._self_trade is SelfTrade.REJECT_INCOMING and (market.buys or market.sells):
             for own in self._own_against(order, market, steps):
                 return f"self-trade: it would meet our own order {own.client_order_id}"
         return self._trading_objection(order, market, steps)
@@ -140,7 +140,7 @@ class Floor:
                 desk.end(own, market, OrdStatus.CANCELED, text)
         if steps:
             self._fill(order, market, steps, Liquidity.REMOVED)
-        if not order.is_working:
+        if not order.leaves_qty:
             return
         if order.takes_only:
             text = f"nothing more to take: {order.leaves_qty} of {order.order_qty} left"

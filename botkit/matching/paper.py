@@ -178,11 +178,9 @@ class PaperMatcher:
         agenda, desk = self._agenda, self._desk
         while agenda and agenda[0][0] <= now_ns:
             due_ns, _, act, subject = heappop(agenda)
-            if due_ns > desk.now_ns:
-                desk.now_ns = due_ns
+            desk.now_ns = max(desk.now_ns, due_ns)
             act(subject)
-        if now_ns > desk.now_ns:
-            desk.now_ns = now_ns
+        desk.now_ns = max(desk.now_ns, now_ns)
         if not agenda or agenda[0][2] is self._expiry:
             desk.tell_balances()
 
@@ -191,8 +189,7 @@ class PaperMatcher:
         desk, now_ns = self._desk, event.receive_time_ns
         if self._agenda and self._agenda[0][0] <= now_ns:
             self.advance(now_ns)
-        if now_ns > desk.now_ns:
-            desk.now_ns = now_ns
+        desk.now_ns = max(desk.now_ns, now_ns)
         desk.deliver(event)
         self._matching[type(event)](event)
         if desk.has_moved:

@@ -29,6 +29,11 @@ class _Ladder:
         self.qty = {price: qty for price, qty in latest.items() if qty > 0}
         self.prices = sorted(self.qty)
 
+    def replace_by_one(self, price: float, qty: float) -> None:
+        """Be one level, or none if it is empty."""
+        self.qty = {price: qty} if qty > 0 else {}
+        self.prices = [price] if qty > 0 else []
+
     def set(self, price: float, qty: float) -> None:
         if qty > 0:
             if price not in self.qty:
@@ -108,8 +113,8 @@ class Book:
     def apply_quote(self, quote: Quote) -> None:
         """Trim the book to a best bid and ask that are newer than its depth."""
         if not self.has_depth:
-            self._bids.replace([(quote.bid_px, quote.bid_qty)])
-            self._asks.replace([(quote.ask_px, quote.ask_qty)])
+            self._bids.replace_by_one(quote.bid_px, quote.bid_qty)
+            self._asks.replace_by_one(quote.ask_px, quote.ask_qty)
             return
         self._quote = quote
         self._trim(quote)

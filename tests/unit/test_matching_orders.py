@@ -96,7 +96,7 @@ def test_what_an_order_reserves_is_told_once_no_request_is_under_way() -> None:
     bench.matcher.advance(bench.now_ns + 2 * MS)
     assert bench.story(second) == ["NEW"]
     assert [(each.currency, each.available) for each in bench.balance_events()] == [
-        ("EUR", Decimal("100000") - Decimal(197) * Decimal("1.002"))
+        ("EUR", Decimal(100000) - Decimal(197) * Decimal("1.002"))
     ]
 
 
