@@ -16,7 +16,7 @@ from botkit.engine.desk import OrderDesk, OrderNotice
 from botkit.engine.lifecycle import Lifecycle
 from botkit.engine.slot import Hook, StrategySlot
 from botkit.engine.timers import NEVER_NS, Timers
-from botkit.marketdata import BarBuilder, Market
+from botkit.marketdata import BarBuilder, DerivedQuote, Market
 from botkit.model import (
     Action,
     Bar,
@@ -80,6 +80,8 @@ class Engine:
         Called when `next_due_ns` has come nearer.
     woken
         Set when something a coroutine waits for has happened; the backtest clears it.
+    stray_counts
+        How many market events came by symbol that is not of this bot.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -94,6 +96,7 @@ class Engine:
         self.woken = False
         self.touched = False
         self.event_count = 0
+        self.stray_counts: dict[str, int] = {}
         self.slots: dict[str, StrategySlot] = {}
         self.portfolio = Portfolio(settings.instruments)
         self.orders = Orders(capabilities=settings.capabilities, timing=settings.timing)
@@ -110,6 +113,7 @@ class Engine:
         self._result: Any = None
         self._routes: dict[type, Route] = {
             Quote: self._on_quote,
+            DerivedQuote: self._on_derived_quote,
             Trade: self._on_trade,
             BookSnapshot: self._on_book,
             BookDelta: self._on_book,
@@ -207,8 +211,12 @@ class Engine:
     def close_books(self, now_ns: int) -> None:
         """Record the final profit and loss; the run is over."""
         self.now_ns = max(self.now_ns, now_ns)
-        self.lifecycle.record_equity()
-        self.settle()
+        self.busy = True
+        try:
+            self.lifecycle.record_equity()
+            self._settle()
+        finally:
+            self.busy = False
 
     def touch_of(self, symbol: str) -> tuple[float, float]:
         """Return the best bid and ask of `symbol`; nan where there is none."""
@@ -232,7 +240,7 @@ class Engine:
         self.channels[symbol].quote_waiters.append(wake)
 
     def call_on_close(self, order: Order, wake: Callable[[], None]) -> None:
-        """Call `wake` once, when `order` closes or its owner's clean-up is given up."""
+        """Call `wake` once, when `order` closes."""
         self.desk.close_waiters.setdefault(order.client_order_id, []).append(wake)
 
     def build_bars(self, slot: StrategySlot, symbol: str, interval_ns: int) -> None:
@@ -240,21 +248,28 @@ class Engine:
         builders = self.channels[symbol].bar_builders
         if interval_ns not in builders:
             builders[interval_ns] = (BarBuilder(symbol, interval_ns), [])
-        builders[interval_ns][1].append(slot)
+        slots = builders[interval_ns][1]
+        if slot not in slots:
+            slots.append(slot)
 
     def set_timer(self, action: TimerAction) -> None:
         """Set, move or (due_ns < 0) take away a named timer of a strategy."""
         slot = self.slots[action.strategy]
-        generation = slot.timers.get(action.name, 0) + 1
-        slot.timers[action.name] = generation
+        if slot.ended or self.lifecycle.stopping:
+            return
+        timer = object()
+        slot.timers[action.name] = timer
         if action.due_ns < 0:
+            del slot.timers[action.name]
             return
 
         def fire() -> None:
-            if slot.timers.get(action.name) != generation:
+            if slot.timers.get(action.name) is not timer:
                 return  # moved or taken away since
-            if action.every_ns:
+            if action.every_ns > 0:
                 self.call_at(self.now_ns + action.every_ns, fire)
+            else:
+                del slot.timers[action.name]
             self.call(slot, "on_timer", action.name)
 
         self.call_at(action.due_ns, fire)
@@ -288,8 +303,9 @@ class Engine:
     def _fire_due(self, now_ns: int) -> None:
         """Move time to `now_ns`; fire timers in order, each at its own time.
 
-        What follows from one is done before the next fires.
+        What follows from one is done before the next fires; what had arisen before waits.
         """
+        waiting, self._queue = self._queue, deque()
         while self.next_due_ns <= now_ns:
             self.now_ns = max(self.now_ns, self.next_due_ns)
             if self._timers.next_due_ns <= self.now_ns:
@@ -297,14 +313,17 @@ class Engine:
             else:
                 self.desk.pursue()
             self.touched = True
-            self.settle()
+            self._settle()
         self.now_ns = max(self.now_ns, now_ns)
+        self._queue, self.touched = waiting, bool(waiting)
 
-    def settle(self) -> None:
+    def _settle(self) -> None:
         """Handle everything that has arisen, and dispatch."""
         while (event := self._next()) is not None:
+            self.now_ns = max(self.now_ns, event.receive_time_ns)
             for slot, hook in self._routes[event.__class__](event) or ():
                 self._guard(slot, hook, event)
+            self.event_count += 1
 
     def call(self, slot: StrategySlot, name: str, *args: object) -> None:
         """Call one hook of one strategy, if it has it."""
@@ -322,7 +341,10 @@ class Engine:
     # --- market data ------------------------------------------------------------------------
 
     def _on_quote(self, quote: Quote) -> Targets:
-        channel = self.channels[quote.symbol]
+        try:
+            channel = self.channels[quote.symbol]
+        except KeyError:
+            return self._stray(quote)
         market = channel.market
         market.quote = quote
         if not market.plain:
@@ -331,33 +353,55 @@ class Engine:
             _wake_all(channel.quote_waiters)
         return channel.on_quote
 
+    def _on_derived_quote(self, quote: DerivedQuote) -> Targets:
+        channel = self.channels[quote.symbol]
+        if channel.quote_waiters:
+            _wake_all(channel.quote_waiters)
+        return channel.on_quote
+
     def _on_trade(self, trade: Trade) -> Targets:
-        channel = self.channels[trade.symbol]
+        channel = self.channels.get(trade.symbol)
+        if channel is None:
+            return self._stray(trade)
         channel.market.trade = trade
-        for interval_ns, (builder, _) in channel.bar_builders.items():
+        for builder, slots in channel.bar_builders.values():
             if builder.is_empty:
-                self._close_bar_at(channel, interval_ns, builder.boundary_after(self.now_ns))
+                self._close_bar_at(builder.boundary_after(self.now_ns), builder, slots)
             builder.add(trade)
         return channel.trade_hooks
 
-    def _close_bar_at(self, channel: Channel, interval_ns: int, boundary_ns: int) -> None:
+    def _close_bar_at(
+        self, boundary_ns: int, builder: BarBuilder, slots: Sequence[StrategySlot]
+    ) -> None:
         def close() -> None:
-            builder, slots = channel.bar_builders[interval_ns]
             bar = builder.close(boundary_ns)
-            for slot in slots:
-                self.call(slot, "on_bar", bar)
+            if not self.lifecycle.stopping:
+                for slot in slots:
+                    self.call(slot, "on_bar", bar)
 
         self.call_at(boundary_ns, close)
 
     def _on_book(self, change: BookSnapshot | BookDelta) -> Targets:
-        channel = self.channels[change.symbol]
+        channel = self.channels.get(change.symbol)
+        if channel is None:
+            return self._stray(change)
         quote = channel.market.on_book(change)
         if quote is not None:
             self.later(quote)
         return channel.book_hooks
 
     def _on_bar(self, bar: Bar) -> Targets:
-        return self.channels[bar.symbol].bar_hooks
+        channel = self.channels.get(bar.symbol)
+        return self._stray(bar) if channel is None else channel.bar_hooks
+
+    def _stray(self, event: Quote | Trade | BookSnapshot | BookDelta | Bar) -> Targets:
+        """Count market data of an instrument nobody asked for; a venue must not end the bot."""
+        symbol = event.symbol
+        self.stray_counts[symbol] = self.stray_counts.get(symbol, 0) + 1
+        if self.stray_counts[symbol] == 1:
+            known = ", ".join(self.channels)
+            self.log("warning", "market data nobody asked for", {"symbol": symbol, "known": known})
+        return ()
 
     def _on_feed_gap(self, gap: FeedGap) -> None:
         for symbol, channel in self.channels.items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import msgspec
@@ -16,6 +16,7 @@ from botkit.model import (
     CancelOrder,
     ClientOrderId,
     Command,
+    ExecType,
     ExecutionReport,
     Instrument,
     NewOrder,
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OrderDesk", "OrderNotice"]
 
-R = TypeVar("R", NewOrder, ReplaceOrder)
+Answer = ExecutionReport | OrderCancelReject | SendFailed
 Wake = Callable[[], None]
+REFUSALS_MAX: Final = 10_000  # of one strategy by one event: it places again what was refused
 
 
 @attrs.frozen
@@ -58,6 +60,7 @@ class Counts:
     refused: int = 0
     cancels: int = 0
     fills: int = 0
+    foreign: int = 0  # reports about orders that are not ours
 
 
 class DeskRouter:
@@ -89,6 +92,8 @@ class OrderDesk:
         engine.orders.desk = self._router
         self._outbox: list[Command] = []
         self._ids: ClientOrderIds | None = None
+        self._refusals: dict[str, int] = {}  # by strategy, of the event being handled
+        self._asked_ns: dict[ClientOrderId, int] = {}  # when a contradiction was last asked about
         self.counts = Counts()
         self.close_waiters: dict[ClientOrderId, list[Wake]] = {}
         self.actions: dict[type, Callable[[Any], Any]] = {
@@ -112,6 +117,7 @@ class OrderDesk:
     def take_outbox(self) -> list[Command]:
         """Return the commands gathered since last asked."""
         commands, self._outbox = self._outbox, []
+        self._refusals.clear()
         return commands
 
     # --- requests ---------------------------------------------------------------------------
@@ -162,7 +168,19 @@ class OrderDesk:
         return risk
 
     def _refuse(self, channel: Channel, request: NewOrder, refused: Refused) -> Order:
-        """Return the order as REJECTED: it never left, and `on_order` is told after this hook."""
+        """Return the order as REJECTED: it never left, and `on_order` is told after this hook.
+
+        Raises
+        ------
+        RuntimeError
+            The strategy answers every refusal with a new order, without end.
+        """
+        count = self._refusals[request.strategy] = self._refusals.get(request.strategy, 0) + 1
+        if count > REFUSALS_MAX:
+            raise RuntimeError(
+                f"{REFUSALS_MAX} orders were refused at one event, the last because of: "
+                f"{refused.text}; do not place again in on_order what was refused, set a timer"
+            )
         order = _refused_order(request, channel.instrument, refused.text, self._router)
         self._note_refusal(refused)
         self._engine.later(OrderNotice(order, self._engine.now_ns))
@@ -243,51 +261,84 @@ class OrderDesk:
 
     def _on_report(self, report: ExecutionReport) -> None:
         self._engine.journal.record(report)
-        self._conclude(report.symbol, self._engine.orders.on_report(report))
+        self._conclude(report, self._engine.orders.on_report(report))
 
     def _on_cancel_reject(self, reject: OrderCancelReject) -> None:
         self._engine.journal.record(reject)
-        self._conclude(reject.symbol, self._engine.orders.on_cancel_reject(reject))
+        self._conclude(reject, self._engine.orders.on_cancel_reject(reject))
 
     def _on_send_failed(self, failure: SendFailed) -> None:
         self._engine.journal.record(failure)
-        self._conclude(failure.symbol, self._engine.orders.on_send_failed(failure))
+        self._conclude(failure, self._engine.orders.on_send_failed(failure))
 
     def _on_listing(self, listing: OrderListing) -> None:
-        for report in listing.reports:
-            self._engine.journal.record(report)
-        for outcome in self._engine.orders.on_listing(listing):
-            symbol = outcome.order.symbol if outcome.order is not None else ""
-            self._conclude(symbol, outcome)
+        """Take a listing as the reports in it; what it ends by absence is recorded as one more."""
+        engine, reports = self._engine, listing.reports
+        for report in reports:
+            engine.journal.record(report)
+        outcomes = engine.orders.on_listing(listing)
+        for report, outcome in zip(reports, outcomes, strict=False):  # then come the absent
+            self._book(report, outcome)
+        for outcome in outcomes[len(reports) :]:
+            self._record_absent(outcome)
+        for outcome in outcomes:
+            self._announce(outcome)
 
     def _on_notice(self, notice: OrderNotice) -> None:
         self.tell(notice.order)
 
-    def _conclude(self, symbol: str, outcome: Outcome) -> None:
-        """Book what an answer did, then tell the strategy: the fill first, then the order."""
+    def _conclude(self, answer: Answer, outcome: Outcome) -> None:
+        """Book all that an answer did, then tell the strategy: no hook sees half of it."""
+        self._book(answer, outcome)
+        self._announce(outcome)
+
+    def _book(self, answer: Answer, outcome: Outcome) -> None:
         engine = self._engine
         engine.touched = True
         if outcome.contradiction:
-            self._contradicted(symbol, outcome)
-        order = outcome.order
-        if order is None:
-            engine.log("warning", "report about an order that is not ours", {"symbol": symbol})
-            return
-        fill = outcome.fill
-        if fill is not None:
-            engine.portfolio.apply(fill)
-            engine.journal.record(fill)
+            self._contradicted(outcome)
+        if outcome.order is None:
+            self.counts.foreign += 1
+            fields = {"report": msgspec.to_builtins(answer), "may_be": list(outcome.ambiguous)}
+            engine.log("warning", "report about an order that is not ours", fields)
+        if outcome.fill is not None:
+            engine.portfolio.apply(outcome.fill)
+            engine.journal.record(outcome.fill)
             self.counts.fills += 1
-            slot = engine.slots.get(order.strategy)
-            if slot is not None:
-                engine.call(slot, "on_fill", order, fill)
         if outcome.amended is not None:
+            # Not recorded as a fill, which would count it twice; the report is in the journal.
             engine.portfolio.amend(outcome.amended)
-            engine.journal.record(outcome.amended)
-        if outcome.changed:
+        for further in outcome.then:
+            self._book(answer, further)
+
+    def _announce(self, outcome: Outcome) -> None:
+        """Tell the strategy: the fill first, then the order."""
+        order, fill = outcome.order, outcome.fill
+        if order is not None and fill is not None:
+            slot = self._engine.slots.get(order.strategy)
+            if slot is not None:
+                self._engine.call(slot, "on_fill", order, fill)
+        if order is not None and outcome.changed:
             self.tell(order)
         for further in outcome.then:
-            self._conclude(symbol, further)
+            self._announce(further)
+
+    def _record_absent(self, outcome: Outcome) -> None:
+        """Journal the end of an order that no report told of, under every name it may have."""
+        order, engine = outcome.order, self._engine
+        assert order is not None  # only orders of ours can be missed
+        engine.touched = True
+        for name in (order.client_order_id, *order.aliases):
+            engine.journal.record(
+                ExecutionReport(
+                    symbol=order.symbol,
+                    ord_status=order.ord_status,
+                    exec_type=ExecType.REJECTED,
+                    client_order_id=name,
+                    text=order.text,
+                    receive_time_ns=engine.now_ns,
+                )
+            )
 
     def tell(self, order: Order) -> None:
         """Tell the strategy of a changed order; wake who waits; cancel what has no owner."""
@@ -302,13 +353,20 @@ class OrderDesk:
         for wake in self.close_waiters.pop(order.client_order_id, ()):
             wake()
 
-    def _contradicted(self, symbol: str, outcome: Outcome) -> None:
-        """Stop trading an instrument whose reports contradict each other, and ask the venue."""
-        engine = self._engine
-        engine.log("error", "contradiction", {"symbol": symbol, "detail": outcome.contradiction})
-        engine.lifecycle.suspend(symbol, outcome.contradiction)
-        order = outcome.order
-        if order is not None:
+    def _contradicted(self, outcome: Outcome) -> None:
+        """Stop trading an instrument whose reports contradict each other, and ask the venue.
+
+        Answers that contradict again are not answered by a question at once, or it would never end.
+        """
+        engine, order = self._engine, outcome.order
+        assert order is not None  # a report contradicts what we know of an order
+        engine.log(
+            "error", "contradiction", {"symbol": order.symbol, "detail": outcome.contradiction}
+        )
+        engine.lifecycle.suspend(order.symbol, outcome.contradiction)
+        asked_ns = self._asked_ns.get(order.client_order_id)
+        if asked_ns is None or engine.now_ns - asked_ns >= engine.settings.timing.ask_every_ns:
+            self._asked_ns[order.client_order_id] = engine.now_ns
             self.send(
                 AskStatus(
                     client_order_id=order.current_client_order_id,

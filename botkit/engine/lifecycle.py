@@ -108,7 +108,9 @@ class Lifecycle:
         if self._has_started:
             for slot in engine.slots.values():
                 engine.call(slot, "on_stop")
-        self.stopping = event.reason
+        self.stopping = event.reason or "no reason given"
+        for slot in engine.slots.values():
+            slot.timers.clear()
         for channel in engine.channels.values():
             channel.silence()
         self.refresh()
@@ -141,6 +143,7 @@ class Lifecycle:
         slot.ended, slot.error = True, error
         slot.blocked = f"strategy {slot.name} has ended{': ' + error if error else ''}"
         slot.hooks.clear()
+        slot.timers.clear()
         for symbol in slot.symbols:
             engine.channels[symbol].rebuild()
         engine.journal.record(
@@ -206,10 +209,12 @@ class Lifecycle:
                 "reason": status.reason,
             },
         )
-        lost = before is not None and before.private and not status.private
-        if lost:
+        was_private = before is not None and before.private
+        if was_private and not status.private:
             for order in engine.orders.link_lost(status.venue, engine.now_ns):
                 engine.desk.tell(order)
+        elif status.private and not was_private:
+            engine.orders.link_restored(status.venue, engine.now_ns)
         if self._has_started:  # before, `on_start` has not set the strategies up
             for slot in list(engine.slots.values()):
                 engine.call(slot, "on_venue", status)
@@ -254,17 +259,30 @@ class Lifecycle:
         engine.journal.record(command)
         engine.touched = True
         target = command.target
+        if target and target not in engine.slots and target not in engine.channels:
+            known = ", ".join([*engine.slots, *engine.channels])
+            engine.log("error", "no such target", {"target": target, "allowed": known})
+            return
+        engine.log("info", "operator command", {"operation": command.operation, "target": target})
         match command.operation:
             case Operation.PAUSE:
                 self._paused[target] = f"{target or 'everything'} is paused: {command.reason}"
                 self._cancel_target(target)
             case Operation.RESUME:
-                self._paused.pop(target, None)
-                if target in engine.channels:
-                    engine.channels[target].suspended = ""
+                self._resume(target)
             case Operation.CANCEL_ALL:
                 self._cancel_target(target)
         self.refresh()
+
+    def _resume(self, target: str) -> None:
+        """Take back a pause, and an instrument's suspension; "" takes back all of them."""
+        if target:
+            self._paused.pop(target, None)
+        else:
+            self._paused.clear()
+        for symbol, channel in self._engine.channels.items():
+            if target in ("", symbol):
+                channel.suspended = ""
 
     def _cancel_target(self, target: str) -> None:
         orders = self._engine.orders

@@ -47,7 +47,7 @@ class StrategySlot:
             if getattr(type(strategy), hook) is not getattr(Strategy, hook)
         }
         self.has_run = type(strategy).run is not Strategy.run
-        self.timers: dict[str, int] = {}
+        self.timers: dict[str, object] = {}  # by name, what tells one setting from another
         self.ended = False
         self.error = ""
         self.blocked = ""  # why its new orders are refused

@@ -8,17 +8,16 @@ __all__ = ["BarBuilder"]
 class BarBuilder:
     """Builds the bars of one instrument and interval from its trades.
 
-    Trades count by the time we received them. An interval without trades yields no bar:
+    Trades count by the engine's time when they came. An interval without trades yields no bar:
     a price nobody paid is not made up.
     """
 
-    __slots__ = ("_bar_start_ns", "_close", "_count", "_high", "_key", "_low", "_open", "_volume")
+    __slots__ = ("_close", "_count", "_high", "_key", "_low", "_open", "_volume")
 
     def __init__(self, symbol: str, interval_ns: int) -> None:
         if interval_ns <= 0:
             raise ValueError(f"{symbol}: bar interval is {interval_ns} ns, it must be above 0")
         self._key = (symbol, interval_ns)
-        self._bar_start_ns = 0
         self._count = 0
         self._open = self._high = self._low = self._close = self._volume = 0.0
 
@@ -38,8 +37,6 @@ class BarBuilder:
         if self._count == 0:
             self._open = self._high = self._low = price
             self._volume = 0.0
-            interval_ns = self._key[1]
-            self._bar_start_ns = trade.receive_time_ns // interval_ns * interval_ns
         elif price > self._high:
             self._high = price
         elif price < self._low:
@@ -48,22 +45,20 @@ class BarBuilder:
         self._volume += trade.qty
         self._count += 1
 
-    def close(self, now_ns: int) -> Bar | None:
-        """End the open bar and return it; None if nothing traded in it."""
-        if self._count == 0:
-            return None
+    def close(self, end_ns: int) -> Bar:
+        """End the bar that spans the interval before `end_ns`, and return it; it is not empty."""
         symbol, interval_ns = self._key
         bar = Bar(
             symbol=symbol,
             interval_ns=interval_ns,
-            start_time_ns=self._bar_start_ns,
+            start_time_ns=end_ns - interval_ns,
             open=self._open,
             high=self._high,
             low=self._low,
             close=self._close,
             volume=self._volume,
             trade_count=self._count,
-            receive_time_ns=now_ns,
+            receive_time_ns=end_ns,
         )
         self._count = 0
         return bar

@@ -4,7 +4,11 @@ from math import nan
 
 from botkit.model import Book, BookDelta, BookSnapshot, Instrument, OwnLevels, Quote, Trade
 
-__all__ = ["Market"]
+__all__ = ["DerivedQuote", "Market"]
+
+
+class DerivedQuote(Quote, frozen=True, gc=False, tag="quote"):
+    """The best bid and ask of a book whose feed sends no quotes; the market has it already."""
 
 
 class Market:
@@ -14,7 +18,7 @@ class Market:
     tells the bot's own orders where the venue's book shows them.
     """
 
-    __slots__ = ("_book", "_derived", "_quoted", "instrument", "plain", "quote", "trade")
+    __slots__ = ("_book", "_quoted", "instrument", "plain", "quote", "trade")
 
     def __init__(self, instrument: Instrument, own_levels: OwnLevels | None = None) -> None:
         self.instrument = instrument
@@ -22,7 +26,6 @@ class Market:
         self.trade: Trade | None = None
         self.plain = False  # the feed sends quotes and no depth: setting `quote` is enough
         self._quoted = False  # the feed sends quotes; otherwise they are derived from the book
-        self._derived: Quote | None = None
         self._book = Book(instrument.symbol, own_levels)
 
     @property
@@ -42,26 +45,27 @@ class Market:
     def on_quote(self, quote: Quote) -> None:
         """Take a quote; only needed while the market is not `plain`."""
         self.quote = quote
-        if quote is self._derived:
-            return
         self._quoted = True
         if self._book.has_depth:
             self._book.apply_quote(quote)
         else:
             self.plain = True
 
-    def on_book(self, event: BookSnapshot | BookDelta) -> Quote | None:
-        """Take a change of depth; return the quote it makes where the feed sends none itself."""
+    def on_book(self, event: BookSnapshot | BookDelta) -> DerivedQuote | None:
+        """Take a change of depth; return the quote it makes where the feed sends none itself.
+
+        None if best bid and ask are as before, quantities included.
+        """
         book = self._book
         book.apply(event)
         self.plain = False
         if self._quoted:
             return None
-        quote = self.quote
-        if quote is not None and quote.bid_px == book.bid and quote.ask_px == book.ask:
+        before, derived = self.quote, _top_of(book, event)
+        if before is not None and _prices(before) == _prices(derived):
             return None
-        self._derived = top_of(book, event)
-        return self._derived
+        self.quote = derived
+        return derived
 
     def clear(self) -> None:
         """Forget everything: messages were missed."""
@@ -71,12 +75,17 @@ class Market:
         self._book.clear()
 
 
-def top_of(book: Book, event: BookSnapshot | BookDelta) -> Quote:
-    """Return the best bid and ask of `book` as a quote with the times of `event`."""
+def _prices(quote: Quote) -> tuple[float, float, float, float]:
+    """Return what a quote says; compared as tuples, for `math.nan` in one equals itself."""
+    return quote.bid_px, quote.bid_qty, quote.ask_px, quote.ask_qty
+
+
+def _top_of(book: Book, event: BookSnapshot | BookDelta) -> DerivedQuote:
+    """Return the best bid and ask of `book` with the times of `event`."""
     bids, asks = book.bids(1), book.asks(1)
     bid_px, bid_qty = bids[0] if bids else (nan, 0.0)
     ask_px, ask_qty = asks[0] if asks else (nan, 0.0)
-    return Quote(
+    return DerivedQuote(
         symbol=event.symbol,
         bid_px=bid_px,
         bid_qty=bid_qty,
