@@ -41,37 +41,44 @@ async def drive(
     until_ns
         Ask for a stop at this time, unless the data end before.
     """
-    loop = _Loop(engine, venues, clock)
-    for venue in venues:
-        venue.start(engine.handle, clock.current_ns)
-    await loop.settle()
+    loop = _Loop(engine, venues, clock, stop)
     try:
+        for venue in venues:
+            venue.start(engine.handle, clock.current_ns)
+        await loop.settle()
         await _play(loop, venues, stop, NEVER_NS if until_ns is None else until_ns)
     except Exception as exc:  # noqa: BLE001  told as the reason of the stop
-        stop.request(f"the feed failed: {exc}", error="".join(traceback.format_exception(exc)))
-    while True:
-        await loop.settle()
-        await loop.advance(loop.next_due_ns())
+        _report(stop, "the feed failed", exc)
+    try:
+        await loop.run_on()
+    except Exception as exc:  # noqa: BLE001  told as the reason of the stop
+        _report(stop, "the simulation failed", exc)
+        loop.cut()
+        await loop.run_on()
 
 
 async def _play(loop: "_Loop", venues: Sequence[SimulatedVenue], stop: Stop, until_ns: int) -> None:
     """Play the feeds to their end, or until a stop is asked for."""
     clock, engine = loop.clock, loop.engine
     for event, venue in _merged(venues, clock.current_ns):
+        if stop.requested:
+            break
         now_ns = event.receive_time_ns
         if now_ns > until_ns:
             await loop.advance(until_ns)
-            clock.current_ns = until_ns
+            clock.current_ns = max(clock.current_ns, until_ns)
             stop.request("the time asked for has passed")
             break
-        if now_ns >= loop.next_due_ns():
-            await loop.advance(now_ns)
-        if stop.requested:
+        if now_ns >= loop.next_due_ns() and not await loop.advance(now_ns):
             break
-        clock.current_ns = now_ns
+        clock.current_ns = max(clock.current_ns, now_ns)
         venue.apply(event)
         if engine.woken:
             await loop.settle()
+
+
+def _report(stop: Stop, what: str, exc: Exception) -> None:
+    stop.request(f"{what}: {exc}", error="".join(traceback.format_exception(exc)))
 
 
 def _merged(
@@ -97,36 +104,66 @@ class _Loop:
     """Knows what is due next: a venue's request or report, an engine timer, a trio deadline."""
 
     def __init__(
-        self, engine: Engine, venues: Sequence[SimulatedVenue], clock: BacktestClock
+        self,
+        engine: Engine,
+        venues: Sequence[SimulatedVenue],
+        clock: BacktestClock,
+        stop: Stop,
     ) -> None:
         self.engine = engine
-        self._venues = venues
         self.clock = clock
+        self._venues = venues
+        self._stop = stop
         self._trio_due_ns = NEVER_NS
+        self._is_cut = False
 
     def next_due_ns(self) -> int:
         """Return when the next thing is due."""
-        due_ns = min(self.engine.next_due_ns, self._trio_due_ns)
+        due_ns = self._trio_due_ns
+        if self._is_cut:
+            return due_ns
+        due_ns = min(due_ns, self.engine.next_due_ns)
         for venue in self._venues:
             venue_due_ns = venue.next_due_ns()
             if venue_due_ns is not None and venue_due_ns < due_ns:
                 due_ns = venue_due_ns
         return due_ns
 
-    async def advance(self, now_ns: int) -> None:
-        """Bring about everything due by `now_ns`: at one instant venues, timers, coroutines."""
+    def cut(self) -> None:
+        """Move time for trio's deadlines alone from now on: engine or venue cannot go on."""
+        self._is_cut = True
+
+    async def advance(self, now_ns: int) -> bool:
+        """Bring about everything due by `now_ns`; False if a stop was asked for meanwhile."""
         while (due_ns := self.next_due_ns()) <= now_ns:
+            await self._reach(due_ns)
+            if self._stop.requested:
+                return False
+        return True
+
+    async def run_on(self) -> None:
+        """Keep time moving, from one thing due to the next, until canceled."""
+        await self.settle()
+        while (due_ns := self.next_due_ns()) != NEVER_NS or not self._stop.requested:
             if due_ns == NEVER_NS:
-                await trio.sleep_forever()  # nothing can happen any more: wait to be canceled
-            self.clock.current_ns = max(self.clock.current_ns, due_ns)
+                await self._stop.wait()  # nothing else can happen any more
+                await self.settle()
+            else:
+                await self._reach(due_ns)
+        await trio.sleep_forever()
+
+    async def _reach(self, due_ns: int) -> None:
+        """Move time to `due_ns`: at one instant venues, then timers, then coroutines."""
+        self.clock.current_ns = max(self.clock.current_ns, due_ns)
+        if not self._is_cut:
             for venue in self._venues:
                 venue_due_ns = venue.next_due_ns()
                 if venue_due_ns is not None and venue_due_ns <= due_ns:
                     venue.advance(due_ns)
             if self.engine.next_due_ns <= due_ns:
                 self.engine.handle(Tick(receive_time_ns=due_ns))
-            if self.engine.woken or self._trio_due_ns <= due_ns:
-                await self.settle()
+        if self.engine.woken or self._trio_due_ns <= due_ns or self._stop.requested:
+            await self.settle()
 
     async def settle(self) -> None:
         """Let every coroutine run until it waits; note when trio's next deadline is."""

@@ -6,7 +6,8 @@ import trio
 
 from botkit.clock import Clock
 from botkit.engine import Engine
-from botkit.model import Tick
+from botkit.errors import VenueDisconnectedError
+from botkit.model import Tick, VenueStatus
 from botkit.ports import Venue
 
 __all__ = ["serve_links", "serve_timers"]
@@ -18,16 +19,46 @@ async def serve_links(
     clock: Clock,
     also: Sequence[Callable[[], Awaitable[None]]] = (),
 ) -> None:
-    """Serve the engine's timers and every venue until canceled or one of them fails.
+    """Serve the engine's timers and every venue until canceled; then raise what failed.
 
-    `also` are further tasks that must live as long as the links.
+    A venue whose link fails stops the run; the others are served on, so that their orders can
+    be pulled. `also` are further tasks that must live as long as the links.
     """
-    async with trio.open_nursery() as nursery:
-        for task in also:
-            nursery.start_soon(task)
-        nursery.start_soon(serve_timers, engine, clock)
-        for venue in venues:
-            nursery.start_soon(venue.run, engine.handle, clock)
+    failures: list[Exception] = []
+    try:
+        async with trio.open_nursery() as nursery:
+            for task in also:
+                nursery.start_soon(task)
+            nursery.start_soon(serve_timers, engine, clock)
+            for venue in venues:
+                nursery.start_soon(_serve_venue, engine, venue, clock, failures)
+    finally:
+        if failures:
+            raise ExceptionGroup("links failed", failures)
+
+
+async def _serve_venue(
+    engine: Engine, venue: Venue, clock: Clock, failures: list[Exception]
+) -> None:
+    """Serve one venue; should that end before we cancel it, say so and have the run stop."""
+    try:
+        await venue.run(engine.handle, clock)
+        failure: Exception = VenueDisconnectedError(f"{venue.name} ended its link by itself")
+    except Exception as exc:  # noqa: BLE001  raised again once the other venues are done
+        failure = exc
+    failures.append(failure)
+    reason = f"the link to {venue.name} failed: {failure}"
+    engine.handle(
+        VenueStatus(
+            venue=venue.name,
+            market_data=False,
+            private=False,
+            order_entry=False,
+            reason=reason,
+            receive_time_ns=clock.now_ns(),
+        )
+    )
+    engine.lifecycle.want_stop(reason)
 
 
 async def serve_timers(engine: Engine, clock: Clock) -> None:
@@ -41,5 +72,6 @@ async def serve_timers(engine: Engine, clock: Clock) -> None:
             engine.on_due_sooner = alarm
             alarm()
             await trio.sleep_forever()
-        if engine.next_due_ns <= clock.now_ns():
+        # By trio's clock, as the alarm was set: by ours the due time may be a rounding away.
+        if clock.trio_deadline(engine.next_due_ns) <= trio.current_time():
             engine.handle(Tick(receive_time_ns=engine.next_due_ns))

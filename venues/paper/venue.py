@@ -22,6 +22,8 @@ from botkit.model import (
     NewOrder,
     OrdType,
     ReplaceOrder,
+    RequestKind,
+    SendFailed,
     TimeInForce,
     VenueStatus,
 )
@@ -69,6 +71,7 @@ class PaperVenue:
         )
         self._feed = feed
         self._matcher = matcher
+        self._deliver: Deliver | None = None  # where to tell what cannot be sent: the link is down
         self._sleeper: trio.Event | None = None  # set to wake `run` for an earlier due time
 
     @classmethod
@@ -114,8 +117,15 @@ class PaperVenue:
     async def run(self, deliver: Deliver, clock: Clock) -> None:
         """Play the feed by `clock`, then answer requests without market data until canceled.
 
-        May be run again; orders and balances stay.
+        May be run again; orders and balances stay. Between runs requests are answered as not sent.
         """
+        self._deliver = None
+        try:
+            await self._play(deliver, clock)
+        finally:
+            self._deliver = deliver
+
+    async def _play(self, deliver: Deliver, clock: Clock) -> None:
         now_ns = clock.now_ns()
         self.start(deliver, now_ns)
         behind = 0
@@ -137,23 +147,33 @@ class PaperVenue:
 
     def submit(self, order: Approved[NewOrder]) -> None:
         """Send a new order on its way to the matcher."""
+        if self._deliver is not None:
+            self._deliver(_not_sent(order.request, RequestKind.NEW))
+            return
         self._matcher.submit(order)
         self._wake()
 
     def replace(self, order: Approved[ReplaceOrder]) -> None:
         """Send a replace on its way to the matcher."""
+        if self._deliver is not None:
+            self._deliver(_not_sent(order.request, RequestKind.REPLACE))
+            return
         self._matcher.replace(order)
         self._wake()
 
     def cancel(self, order: CancelOrder) -> None:
         """Send a cancel on its way to the matcher."""
+        if self._deliver is not None:
+            self._deliver(_not_sent(order, RequestKind.CANCEL))
+            return
         self._matcher.cancel(order)
         self._wake()
 
     def ask(self, question: AskStatus | AskListing) -> None:
-        """Send a question on its way to the matcher."""
-        self._matcher.ask(question)
-        self._wake()
+        """Send a question on its way to the matcher; while the link is down it gets no answer."""
+        if self._deliver is None:
+            self._matcher.ask(question)
+            self._wake()
 
     # -- SimulatedVenue -----------------------------------------------------------------------
 
@@ -230,3 +250,14 @@ class PaperVenue:
     def _wake(self) -> None:
         if self._sleeper is not None:
             self._sleeper.set()
+
+
+def _not_sent(request: NewOrder | ReplaceOrder | CancelOrder, kind: RequestKind) -> SendFailed:
+    return SendFailed(
+        symbol=request.symbol,
+        client_order_id=request.client_order_id,
+        request=kind,
+        reached_venue=False,
+        text="not sent: the link is down",
+        receive_time_ns=request.transact_time_ns,
+    )
