@@ -29,10 +29,17 @@ class SignalWatch:
     ----------
     received
         Signals that came before: `run.py` counts them while botkit is being imported.
+    end_process
+        Ends the process with an exit code, at once.
     """
 
-    def __init__(self, received: list[int] | None = None) -> None:
+    def __init__(
+        self,
+        received: list[int] | None = None,
+        end_process: Callable[[int], object] = os._exit,
+    ) -> None:
         self._received = [] if received is None else received
+        self._end_process = end_process
         self._stop: Stop | None = None
         self._token: trio.lowlevel.TrioToken | None = None
         self._list_orders: Callable[[], Sequence[str]] = list
@@ -67,6 +74,7 @@ class SignalWatch:
         self._prepare()
         if len(self._received) > 1:
             self._end_at_once()
+            return
         stop, token = self._stop, self._token
         if stop is None or token is None:
             return
@@ -93,7 +101,7 @@ class SignalWatch:
             _write(STDERR, b"\n" + head + what + self._prepared)
         if os.isatty(STDOUT):
             _write(STDOUT, SHOW_CURSOR)
-        os._exit(self._exit_code)
+        self._end_process(self._exit_code)
 
 
 def _named(number: int) -> str:

@@ -85,7 +85,8 @@ def test_wrong_usage_exits_2_and_says_why(cli: Cli, words: list[str]) -> None:
 
 def test_help_does_not_load_what_only_a_run_needs() -> None:
     probe = (
-        "import sys; before = set(sys.modules); from botkit.cli.main import call; from botkit.cli.session import Session;"
+        "import sys; before = set(sys.modules);"
+        "from botkit.cli.main import call; from botkit.cli.session import Session;"
         "call(['--help'], Session());"
         "print(sorted({'rich', 'structlog', 'numpy', 'sqlite3'} & set(sys.modules) - before))"
     )
@@ -221,6 +222,68 @@ def test_secrets_are_printed_nowhere(
         assert "hunter2" not in run.config
         assert "hunter2" not in str(run.summary)
         assert "hunter2" not in str(list(reader.entries(run.run_id)))
+
+
+def test_an_order_that_is_kept_is_listed_and_does_not_count(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "keeper.py").write_text(
+        "from botkit import Quote, Strategy\n"
+        "class Keeper(Strategy):\n"
+        "    def on_quote(self, quote: Quote) -> None:\n"
+        "        if not self.orders():\n"
+        "            price = self.instrument.price(quote.bid_px * 0.9)\n"
+        "            self.buy(self.instrument, '0.01', price=price, keep=True)\n"
+    )
+    words = ("--set", "strategies.0.type=./keeper.py:Keeper", "--set", "strategies.0.params={}")
+    code, out, _ = cli("run", "unit.toml", "--for", "1m", *words)
+
+    assert code == 0
+    assert re.search(
+        r"^Resting +nothing\nKept +1 order, as the strategy wanted\n", out, re.MULTILINE
+    )
+    assert re.search(r"^ +unit-\S+  buy 0.01 paper:BTC-EUR at \S+  NEW$", out, re.MULTILINE)
+
+
+def test_a_journal_that_cannot_be_closed_makes_the_exit_code_1(cli: Cli, tmp_path: Path) -> None:
+    """Another process holds the file when the run ends."""
+    (tmp_path / "locking.py").write_text(
+        "import sqlite3\n"
+        "from botkit import Strategy\n"
+        "HELD = []\n"
+        "class Locking(Strategy):\n"
+        "    def on_stop(self) -> None:\n"
+        "        HELD.append(sqlite3.connect('var/unit.sqlite'))\n"
+        "        HELD[0].execute('BEGIN IMMEDIATE')\n"
+        "def release() -> None:\n"
+        "    HELD.pop().close()\n"
+    )
+    words = ("--set", "strategies.0.type=./locking.py:Locking", "--set", "strategies.0.params={}")
+    code, out, _ = cli("run", "unit.toml", "--for", "1m", *words)
+    (module,) = (each for name, each in sys.modules.items() if "botkit_file_locking" in name)
+    module.release()
+
+    assert code == 1
+    assert "the run is not closed in it" in out
+    assert re.search(r"^Exit code +1", out, re.MULTILINE)
+
+
+def test_what_nobody_expected_is_shown_without_secrets(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNIT_KEY", "hunter2hunter2")
+    (tmp_path / "odd.py").write_text(
+        "from botkit import Strategy\n"
+        "class Odd(Strategy):\n"
+        "    def __init__(self) -> None:\n"
+        "        raise RuntimeError('hunter2hunter2')\n"
+    )
+    text = re.sub("params = .*", "", CONFIG).replace("market_maker", "./odd.py:Odd")
+    (tmp_path / "odd.toml").write_text(text.replace('name = "unit"', 'name = "${UNIT_KEY}"'))
+
+    code, _, err = cli("run", "odd.toml", "--for", "1m")
+
+    assert code == 1
+    assert "RuntimeError: ***" in err
+    assert "hunter2" not in err
 
 
 # --- check, show-config, list -------------------------------------------------------------------
