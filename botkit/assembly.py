@@ -151,8 +151,15 @@ def _plan_strategy(config: Config, table: StrategyConfig) -> PlannedStrategy:
 
 def _build_rule(config: Config, key: str) -> RiskRule:
     source = f"{config.source}: risk.{key}"
+    value = config.risk[key]
+    traded = dict.fromkeys(symbol for each in config.strategies for symbol in each.symbols)
+    if isinstance(value, Mapping):
+        strays = [name for name in value if ":" in name and name not in traded]
+        if strays:  # a limit that would never be looked at
+            allowed = ", ".join(traded)
+            raise ConfigError([f"{source}: found {name!r}, allowed: {allowed}" for name in strays])
     plugin: Any = load_plugin("botkit.risk", key, source)
-    rule: RiskRule = plugin.from_config(config.risk[key], source)
+    rule: RiskRule = plugin.from_config(value, source)
     return rule
 
 

@@ -5,7 +5,7 @@ what is asked, does the order lie on the instrument's grid and above its least s
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
 from botkit.model import (
@@ -16,14 +16,17 @@ from botkit.model import (
     Refused,
     ReplaceOrder,
     RequestKind,
+    TimeInForce,
 )
 from botkit.ports import Capabilities, RiskContext, RiskRule, Verdict
 
 __all__ = ["Gate"]
 
+ZERO = Decimal(0)
 R = TypeVar("R", NewOrder, ReplaceOrder)
 PRICED = frozenset({OrdType.LIMIT, OrdType.STOP_LIMIT})
 STOPS = frozenset({OrdType.STOP, OrdType.STOP_LIMIT})
+AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
 
 class _Passed(Approved[R]):
@@ -58,7 +61,8 @@ class Gate:
         verdict = (
             _offered(request, self._capabilities[instrument.venue])
             or _grid(request.order_qty, request.price, instrument)
-            or _shape(request, instrument)
+            or _shape(request)
+            or _stop(request.stop_px, instrument)
             or self._rules(request, context)
         )
         if verdict is None:
@@ -74,8 +78,10 @@ class Gate:
             text = f"{instrument.venue} has no replace: cancel the order and send a new one"
             verdict: Verdict | None = Verdict("venue_offers", passed=False, text=text)
         else:
-            verdict = _grid(request.order_qty, request.price, instrument) or self._rules(
-                request, context
+            verdict = (
+                _grid(request.order_qty, request.price, instrument)
+                or _price_shape(request)
+                or self._rules(request, context)
             )
         if verdict is None:
             return _Passed(request)
@@ -123,9 +129,9 @@ def _offered(request: NewOrder, can: Capabilities) -> Verdict | None:
 
 def _grid(qty: Decimal, price: Decimal | None, instrument: Instrument) -> Verdict | None:
     """Refuse what lies off the grid, naming both neighbours."""
-    if qty % instrument.lot_size:
+    if not _fits(qty, instrument.lot_size):
         return _off_grid("order_qty", qty, instrument.lot_size, instrument)
-    if price is not None and price % instrument.tick_size:
+    if price is not None and not _fits(price, instrument.tick_size):
         return _off_grid("price", price, instrument.tick_size, instrument)
     if qty < instrument.min_trade_vol or qty <= 0:
         least = max(instrument.min_trade_vol, instrument.lot_size)
@@ -140,10 +146,25 @@ def _grid(qty: Decimal, price: Decimal | None, instrument: Instrument) -> Verdic
     return None
 
 
+def _fits(value: Decimal, step: Decimal) -> bool:
+    """Tell whether `value` is a whole number of steps; one too long for Decimal to tell is not."""
+    try:
+        return not value % step
+    except InvalidOperation:
+        return False
+
+
+def _above_zero(what: str, price: Decimal, instrument: Instrument) -> Verdict | None:
+    if price > 0:
+        return None
+    text = f"{what} {price} of {instrument} must be above 0"
+    return Verdict(what, passed=False, limit=ZERO, measured=price, text=text)
+
+
 def _notional(qty: Decimal, price: Decimal, instrument: Instrument) -> Verdict | None:
-    if price <= 0:
-        text = f"price {price} of {instrument} must be above 0"
-        return Verdict("price", passed=False, measured=price, text=text)
+    refused = _above_zero("price", price, instrument)
+    if refused is not None:
+        return refused
     least = instrument.min_notional
     if least and instrument.notional(price, qty) < least:
         value = instrument.notional(price, qty)
@@ -153,25 +174,45 @@ def _notional(qty: Decimal, price: Decimal, instrument: Instrument) -> Verdict |
 
 
 def _off_grid(what: str, value: Decimal, step: Decimal, instrument: Instrument) -> Verdict:
-    below, above = instrument.neighbours(value, step)
-    text = (
-        f"{what} {value} is off the grid of {instrument}, steps of {step}: "
-        f"use {below} or {above} (instrument.{'price' if what == 'price' else 'quantity'}() rounds)"
-    )
+    if value.is_finite():
+        below, above = instrument.neighbours(value, step)
+        rounds = "quantity" if what == "order_qty" else "price"
+        text = (
+            f"{what} {value} is off the grid of {instrument}, steps of {step}: "
+            f"use {below} or {above} (instrument.{rounds}() rounds)"
+        )
+    else:
+        text = f"{what} {value} of {instrument} must be a finite number on steps of {step}"
     return Verdict("grid", passed=False, limit=step, measured=value, text=text)
 
 
-def _shape(request: NewOrder, instrument: Instrument) -> Verdict | None:
-    """Refuse an order whose parts contradict its type."""
-    kind = request.ord_type
-    if (request.price is not None) is not (kind in PRICED):
-        text = f"a {kind} order {'needs' if kind in PRICED else 'takes no'} price"
-    elif (request.stop_px is not None) is not (kind in STOPS):
+def _shape(request: NewOrder) -> Verdict | None:
+    """Refuse an order whose parts contradict one another."""
+    kind, tif = request.ord_type, request.time_in_force
+    if (request.stop_px is not None) is not (kind in STOPS):
         text = f"a {kind} order {'needs' if kind in STOPS else 'takes no'} stop_px"
     elif request.post_only and kind is not OrdType.LIMIT:
         text = f"post_only goes with LIMIT, not with {kind}"
-    elif request.stop_px is not None and request.stop_px % instrument.tick_size:
-        return _off_grid("stop_px", request.stop_px, instrument.tick_size, instrument)
+    elif request.post_only and tif in AT_ONCE:
+        text = f"post_only adds liquidity, {tif} only takes it: leave one of them out"
+    elif (request.expire_time_ns > 0) is not (tif is TimeInForce.GTD):
+        text = f"{tif} {'needs' if tif is TimeInForce.GTD else 'takes no'} expire_time_ns"
     else:
-        return None
+        return _price_shape(request)
     return Verdict("order_shape", passed=False, text=text)
+
+
+def _price_shape(request: NewOrder | ReplaceOrder) -> Verdict | None:
+    kind = request.ord_type
+    if (request.price is not None) is (kind in PRICED):
+        return None
+    text = f"a {kind} order {'needs' if kind in PRICED else 'takes no'} price"
+    return Verdict("order_shape", passed=False, text=text)
+
+
+def _stop(stop_px: Decimal | None, instrument: Instrument) -> Verdict | None:
+    if stop_px is None:
+        return None
+    if not _fits(stop_px, instrument.tick_size):
+        return _off_grid("stop_px", stop_px, instrument.tick_size, instrument)
+    return _above_zero("stop_px", stop_px, instrument)

@@ -1,7 +1,7 @@
 """Price collar: no order priced far through the market, against fat fingers and bad data."""
 
 from decimal import Decimal
-from math import isnan
+from math import inf
 from typing import Any, ClassVar
 
 import attrs
@@ -40,7 +40,7 @@ class PriceCollar:
             return Verdict(self.key, passed=True)
         is_buy = request.side is Side.BUY
         touch = context.ask_px if is_buy else context.bid_px
-        if isnan(touch):
+        if not 0 < touch < inf:  # nan included
             text = (
                 f"{request.symbol} shows no {'ask' if is_buy else 'bid'}, so {self.key} "
                 "cannot be checked: wait for market data"
@@ -50,7 +50,7 @@ class PriceCollar:
         if price is None:
             return Verdict(self.key, passed=True, limit=limit, measured=Decimal(0))
         stop_px = request.stop_px if isinstance(request, NewOrder) else None
-        reference = stop_px if stop_px is not None else Decimal(repr(touch))
+        reference = stop_px if stop_px is not None else Decimal(repr(float(touch)))
         beyond = (price - reference) / reference * BPS * request.side.sign
         if beyond <= limit:
             return Verdict(self.key, passed=True, limit=limit, measured=beyond)

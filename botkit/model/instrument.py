@@ -1,6 +1,13 @@
 """The instrument: the bridge between float market data and exact Decimal money."""
 
-from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import (
+    ROUND_CEILING,
+    ROUND_DOWN,
+    ROUND_FLOOR,
+    ROUND_HALF_EVEN,
+    Decimal,
+    InvalidOperation,
+)
 from typing import Final
 
 import attrs
@@ -15,6 +22,11 @@ ZERO: Final = Decimal(0)
 def _positive(instance: object, attribute: "attrs.Attribute[Decimal]", value: Decimal) -> None:
     if not (value.is_finite() and value > 0):
         raise ValueError(f"{attribute.name} is {value}: it must be a number above 0")
+
+
+def _not_negative(instance: object, attribute: "attrs.Attribute[Decimal]", value: Decimal) -> None:
+    if not (value.is_finite() and value >= 0):
+        raise ValueError(f"{attribute.name} is {value}: it must be a number, 0 or above")
 
 
 def _split(symbol: str) -> tuple[str, str]:
@@ -49,9 +61,11 @@ class Instrument:
     quote: str
     tick_size: Decimal = attrs.field(validator=_positive)
     lot_size: Decimal = attrs.field(validator=_positive)
-    min_trade_vol: Decimal = ZERO
-    max_trade_vol: Decimal | None = None
-    min_notional: Decimal = ZERO
+    min_trade_vol: Decimal = attrs.field(default=ZERO, validator=_not_negative)
+    max_trade_vol: Decimal | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_positive)
+    )
+    min_notional: Decimal = attrs.field(default=ZERO, validator=_not_negative)
     contract_multiplier: Decimal = attrs.field(default=Decimal(1), validator=_positive)
     inverse: bool = False
     venue: str = attrs.field(init=False)
@@ -113,11 +127,15 @@ class Instrument:
 
 
 def _to_grid(value: Number, step: Decimal, rounding: str, what: str) -> Decimal:
-    exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    is_float = isinstance(value, float)
+    try:  # numpy's floats are floats, but their own repr is not a number
+        exact = Decimal(float.__repr__(value) if is_float else value)
+    except InvalidOperation as exc:
+        raise ValueError(f"{what} {value!r}: it must be a number") from exc
     if not exact.is_finite():
         raise ValueError(f"{what} {value!r}: it must be a finite number")
     steps = exact / step
-    if isinstance(value, float):
+    if is_float:
         nearest = steps.to_integral_value()
         if abs(steps - nearest) < SNAP:
             return nearest * step
