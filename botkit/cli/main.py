@@ -1,5 +1,6 @@
 """The entry point: commands that are imported when called, and errors turned into exit codes."""
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
+from botkit.cli.output import is_stuck
 from botkit.cli.session import Session
 from botkit.cli.signals import SignalWatch
 from botkit.errors import BotkitError, ConfigError
@@ -70,7 +72,10 @@ def main(arguments: Sequence[str] | None = None, received: list[int] | None = No
     watch = SignalWatch(received)
     if words[:1] == ["run"]:
         watch.install()
-    sys.exit(call(words, Session(watch=watch)))
+    code = call(words, Session(watch=watch))
+    if is_stuck():
+        os._exit(code)  # the interpreter would wait for the terminal, or die of not waiting
+    sys.exit(code)
 
 
 def run_main(received: list[int]) -> NoReturn:

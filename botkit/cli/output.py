@@ -11,9 +11,10 @@ import threading
 from collections.abc import Callable
 from typing import Final, Generic, Protocol, TextIO, TypeVar
 
-__all__ = ["Output", "Sink", "StreamSink", "silence"]
+__all__ = ["Output", "Sink", "StreamSink", "is_stuck", "silence"]
 
 LINES_MAX: Final = 10_000
+THREAD_NAME: Final = "botkit output"
 T_contra = TypeVar("T_contra", contravariant=True)
 T = TypeVar("T")
 
@@ -76,7 +77,7 @@ class Output(Generic[T]):
         self._patient = patient
         self._idle_s = idle_s
         self._waiting: queue.Queue[T | None] = queue.Queue(LINES_MAX)
-        self._thread = threading.Thread(target=self._serve, name="botkit output", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name=THREAD_NAME, daemon=True)
         self._thread.start()
 
     def put(self, item: T) -> None:
@@ -118,6 +119,11 @@ class Output(Generic[T]):
             show()
         except OSError:
             silence(sys.stdout)
+
+
+def is_stuck() -> bool:
+    """Tell whether a thread still waits for a terminal that takes nothing."""
+    return any(thread.name == THREAD_NAME for thread in threading.enumerate())
 
 
 def silence(stream: TextIO) -> None:

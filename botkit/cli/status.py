@@ -12,7 +12,6 @@ from typing import Final
 import attrs
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -30,6 +29,7 @@ __all__ = ["LogLine", "Snapshot", "StatusSink", "render", "snapshot"]
 NS_PER_S: Final = 1_000_000_000
 ORDERS_SHOWN: Final = 8
 LINES_SHOWN: Final = 6
+ECHO_WIDTH: Final = 4
 LOUD: Final = frozenset({"error", "critical"})
 MODE_STYLE: Final = {"LIVE": "bold white on red", "PAPER": "bold black on green"}
 
@@ -140,7 +140,9 @@ class StatusSink:
         if isinstance(item, Snapshot):
             self._rate.add(item.run_ns, item.event_count)
             self._latest = item
-            picture = render(item, self._lines, self._rate.per_s)
+            # Room on the right: the terminal echoes ^C there, which must not begin another line.
+            width = max(self._console.width - ECHO_WIDTH, 1)
+            picture = render(item, self._lines, self._rate.per_s, width)
             self._live.update(picture, refresh=True)
         elif item.level in LOUD:
             self._live.console.print(Text(item.text, style="red"))
@@ -172,8 +174,8 @@ class _Rate:
         return (to_count - from_count) * NS_PER_S / (to_ns - from_ns) if to_ns > from_ns else 0.0
 
 
-def render(view: Snapshot, lines: Sequence[LogLine], per_s: float) -> RenderableType:
-    """Return the picture of one snapshot."""
+def render(view: Snapshot, lines: Sequence[LogLine], per_s: float, width: int) -> RenderableType:
+    """Return the picture of one snapshot, `width` columns wide."""
     head = Text.assemble(
         (f" {view.mode} ", MODE_STYLE[view.mode]),
         (f" {view.bot} ", "bold"),
@@ -190,8 +192,7 @@ def render(view: Snapshot, lines: Sequence[LogLine], per_s: float) -> Renderable
         parts.append(Text("\n").join(Text(each.text, style=_line_style(each)) for each in lines))
     hint = "Ctrl-C cancels every order and ends; twice ends at once"
     border = "red" if view.mode == "LIVE" else "dim"
-    # Room on the right: the terminal echoes ^C there, which must not begin another line.
-    return Padding(Panel(Group(*parts), subtitle=hint, border_style=border), (0, 4, 0, 0))
+    return Panel(Group(*parts), subtitle=hint, border_style=border, width=width)
 
 
 def _line_style(line: LogLine) -> str:

@@ -199,3 +199,29 @@ def test_on_a_terminal_it_draws_a_status_view_and_restores_the_cursor(tmp_path: 
     assert "events/s" in text
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
     assert "Exit code" in text
+
+
+def test_a_terminal_that_takes_nothing_holds_up_neither_the_bot_nor_its_end(
+    tmp_path: Path,
+) -> None:
+    """As after Ctrl-S: nobody reads, and still it trades, stops, and its exit code is the truth."""
+    (tmp_path / "mine.py").write_text(STRATEGIES)
+    (tmp_path / "bot.toml").write_text(CONFIG.replace("CLASS", "Quoter"))
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(  # noqa: S603  our own file
+        [sys.executable, str(ROOT / "run.py"), "bot.toml", "--for", "30s"],
+        cwd=tmp_path,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        os.close(theirs)
+        assert process.stderr is not None
+        complaints = process.stderr.read()
+        assert process.wait(50) == 0, complaints
+    os.close(ours)
+    assert not complaints
+    with JournalReader(tmp_path / "var" / "signaled.sqlite") as reader:
+        run = reader.last_run()
+        assert run is not None
+        assert run.exit_code == 0
