@@ -11,12 +11,13 @@ import attrs
 
 from botkit.model import AskListing, AskStatus, CancelOrder, OrderListing, OrdStatus
 from botkit.orders.state import Order
+from botkit.orders.transitions import CLOSED
 from botkit.ports import Capabilities
 
 __all__ = ["Doubt", "OrderTiming", "Pursuit", "cancel_command"]
 
 S: Final = 1_000_000_000
-NEVER: Final = 1 << 63
+NEVER: Final = (1 << 63) - 1
 _POSITIVE: Final = attrs.validators.gt(0)
 SINCE_NS: Final = 60 * S  # the venue's clock may be behind ours when a listing asks "since"
 
@@ -123,19 +124,15 @@ class Pursuit:
         self._asks = [_Lane(delay_ns, self._is_asked) for delay_ns in asks]
         self._fills = _Lane(timing.fills_due_ns, self._is_asked)
         self._lanes = [self._acks, *self._cancels, self._fills, *self._asks]
-        self._earliest_ns = NEVER
+        self.earliest_ns = NEVER  # when to call `due`; now and then nothing is due then after all
         self._listings = 0
-
-    def next_due_ns(self) -> int | None:
-        """Return the next moment to call `due`; now and then nothing is due then after all."""
-        return None if self._earliest_ns == NEVER else self._earliest_ns
 
     def expect_answer(self, order: Order, now_ns: int) -> None:
         """Expect a new order or a replace to be answered."""
         queue = self._acks.queue
         due_ns = now_ns + self._acks.delay_ns
         if not queue:  # one that waits already is due no later
-            self._earliest_ns = min(self._earliest_ns, due_ns)
+            self.earliest_ns = min(self.earliest_ns, due_ns)
         queue.append((due_ns, order))
 
     def expect_cancel(self, order: Order, now_ns: int) -> None:
@@ -182,7 +179,7 @@ class Pursuit:
     def due(self, now_ns: int) -> list[AskStatus | AskListing | CancelOrder]:
         """Return what to send by `now_ns`."""
         commands: list[AskStatus | AskListing | CancelOrder] = []
-        if now_ns < self._earliest_ns:
+        if now_ns < self.earliest_ns:
             return commands
         for order in self._acks.pop_due(now_ns):
             order.mark_unknown("the venue has not answered in time")
@@ -191,7 +188,7 @@ class Pursuit:
         for lane in self._cancels:
             commands.extend(self._cancel_again(order, now_ns) for order in lane.pop_due(now_ns))
         commands.extend(self._questions(now_ns))
-        self._earliest_ns = min(lane.head_ns() for lane in self._lanes)
+        self.earliest_ns = min(lane.head_ns() for lane in self._lanes)
         return commands
 
     def take_changed(self) -> list[Order]:
@@ -202,7 +199,7 @@ class Pursuit:
     def _push(self, lane: _Lane, order: Order, now_ns: int) -> int:
         due_ns = now_ns + lane.delay_ns
         if not lane.queue:
-            self._earliest_ns = min(self._earliest_ns, due_ns)
+            self.earliest_ns = min(self.earliest_ns, due_ns)
         lane.queue.append((due_ns, order))
         return due_ns
 
@@ -252,14 +249,14 @@ class Pursuit:
 
 
 def _is_unanswered(order: Order, due_ns: int) -> bool:
-    if order.is_closed or order.ord_status is OrdStatus.UNKNOWN:
+    if order.ord_status in CLOSED or order.ord_status is OrdStatus.UNKNOWN:
         return False
     replacing = order.replacing
     return not order.acknowledged or (replacing is not None and replacing.due_ns <= due_ns)
 
 
 def _is_unconfirmed(order: Order, due_ns: int) -> bool:
-    return order.cancel_due_ns == due_ns and order.is_open
+    return order.cancel_due_ns == due_ns and order.ord_status not in CLOSED
 
 
 def _ask_status(order: Order, now_ns: int) -> AskStatus:

@@ -28,7 +28,7 @@ from botkit.model import (
 from botkit.orders.counting import Ledger
 from botkit.orders.foreign import ForeignOrders, candidates
 from botkit.orders.groups import Group, Tally, VenueBook, in_creation_order
-from botkit.orders.pursuit import OrderTiming, Pursuit, cancel_command
+from botkit.orders.pursuit import NEVER, OrderTiming, Pursuit, cancel_command
 from botkit.orders.state import Desk, Order, Outcome, Replacing
 from botkit.orders.transitions import CLOSED, WORKING
 from botkit.ports import Capabilities
@@ -36,6 +36,7 @@ from botkit.ports import Capabilities
 __all__ = ["Orders"]
 
 ZERO: Final = Decimal(0)
+_UNKNOWN: Final = OrdStatus.UNKNOWN
 CANCELING: Final = frozenset({OrdStatus.PENDING_CANCEL, OrdStatus.UNKNOWN})
 
 
@@ -203,7 +204,7 @@ class Orders:
             return _contradiction(order, str(exc))
         if outcome.changed:
             self._count(order)
-        if self._pursuit.doubts or order.replacing is not None or order.in_doubt:
+        if self._pursuit.doubts or order.ord_status is _UNKNOWN or order.replacing or order.ahead:
             self._pursue(order, report)
         if known is None and venue_id is not None:
             self._attach(order, venue, venue_id, report, outcome)
@@ -313,7 +314,8 @@ class Orders:
 
     def next_due_ns(self) -> int | None:
         """Return when to call `due` next; None if nothing is outstanding."""
-        return self._pursuit.next_due_ns()
+        due_ns = self._pursuit.earliest_ns
+        return None if due_ns == NEVER else due_ns
 
     def due(self, now_ns: int) -> list[AskStatus | AskListing | CancelOrder]:
         """Return the questions and repeated cancels to send by `now_ns`.
@@ -339,9 +341,11 @@ class Orders:
 
     def open_orders(self, symbol: str | None = None) -> int:
         """Return how many orders may be working, of one instrument or in all."""
-        return sum(
-            len(group.orders) for group in self._groups.values() if symbol in (None, group.symbol)
-        )
+        count = 0
+        for group in self._groups.values():
+            if symbol is None or group.symbol == symbol:
+                count += len(group.orders)
+        return count
 
     def working(
         self, *, strategy: str | None = None, symbol: str | None = None, venue: str | None = None
@@ -385,11 +389,13 @@ class Orders:
         """Make `leaves`, the open orders and the memory of closed ones agree with `order`."""
         group = order.group
         assert group is not None
-        worst = ZERO if order.ord_status in CLOSED else order.worst_leaves()
+        is_closed = order.ord_status in CLOSED
+        worst = ZERO if is_closed else order.worst_leaves()
         if worst != order.counted_qty:
-            group.tally(order.side).qty += worst - order.counted_qty
+            tally = group.buy if order.side is Side.BUY else group.sell
+            tally.qty += worst - order.counted_qty
             order.counted_qty = worst
-        if order.ord_status in CLOSED:
+        if is_closed:
             if group.orders.pop(order.client_order_id, None) is not None:
                 self._closed.append(order)
                 if len(self._closed) > self._keep_closed:
@@ -398,7 +404,7 @@ class Orders:
             group.take_back(order)
 
     def _forget(self, order: Order) -> None:
-        if order.is_open:
+        if order.ord_status not in CLOSED:
             return
         for name in (order.client_order_id, *order.aliases):
             self._by_id.pop(name, None)
