@@ -14,6 +14,11 @@ from botkit.testing.builders import build_snapshot as build_snapshot
 from botkit.testing.builders import build_trade as build_trade
 from botkit.testing.builders import build_venue_status as build_venue_status
 from botkit.testing.builders import time_ns as time_ns
+from botkit.testing.conformance import CheckReport as CheckReport
+from botkit.testing.conformance import CheckResult as CheckResult
+from botkit.testing.conformance import VenueUnderTest as VenueUnderTest
+from botkit.testing.conformance import check_venue as check_venue
+from botkit.testing.conformance import examine_venue as examine_venue
 from botkit.testing.harness import LogLine as LogLine
 from botkit.testing.harness import RunResult as RunResult
 from botkit.testing.harness import Scripted as Scripted
