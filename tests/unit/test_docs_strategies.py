@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from botkit import OrderScope, Strategy
+from botkit.engine.desk import REFUSALS_MAX
 from botkit.orders import Order
 from botkit.scope import OrderTerms
 from botkit.strategy import HOOKS
@@ -91,3 +92,7 @@ def test_the_test_shown_passes() -> None:
 
     assert len(tests) == 1
     tests[0]()
+
+
+def test_the_number_of_refusals_it_names_is_the_engines() -> None:
+    assert f"after {REFUSALS_MAX:,} refusals in one event" in PAGE
