@@ -89,6 +89,7 @@ class Engine:
         self.log: Log = settings.log
         self.stamp = settings.stamp
         self.journal = settings.journal
+        self._dispatch = settings.dispatch
         self.now_ns = 0
         self.next_due_ns = NEVER_NS
         self.busy = False
@@ -287,18 +288,13 @@ class Engine:
             if self._queue:
                 return self._queue.popleft()
             self.touched = False
-            self.settings.dispatch(self.desk.take_outbox())
-        self._reschedule()
+            self._dispatch(self.desk.take_outbox())
+        due_ns = min(self._timers.next_due_ns, self.orders.pursuit.earliest_ns)
+        if due_ns != self.next_due_ns:
+            before, self.next_due_ns = self.next_due_ns, due_ns
+            if due_ns < before:
+                self.on_due_sooner()
         return None
-
-    def _reschedule(self) -> None:
-        before = self.next_due_ns
-        orders_due = self.orders.next_due_ns()
-        timers_due = self._timers.next_due_ns
-        due_ns = timers_due if orders_due is None else min(timers_due, orders_due)
-        self.next_due_ns = due_ns
-        if due_ns < before:
-            self.on_due_sooner()
 
     def _fire_due(self, now_ns: int) -> None:
         """Move time to `now_ns`; fire timers in order, each at its own time.
@@ -328,8 +324,12 @@ class Engine:
     def call(self, slot: StrategySlot, name: str, *args: object) -> None:
         """Call one hook of one strategy, if it has it."""
         hook = slot.hooks.get(name)
-        if hook is not None:
-            self._guard(slot, hook, *args)
+        if hook is None:
+            return
+        try:
+            hook(*args)
+        except Exception as exc:  # noqa: BLE001  a strategy's mistake ends that strategy alone
+            self.lifecycle.fail(slot, exc)
 
     def _guard(self, slot: StrategySlot, hook: Hook, *args: object) -> None:
         """Call a hook; a strategy that raises ends, alone. `handle` has this in line."""

@@ -67,11 +67,15 @@ class DeskRouter:
     """Sends what an order's own methods ask to the desk of the strategy that owns it."""
 
     def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
         self._slots = engine.slots
 
     def cancel(self, order: Order) -> None:
-        """Enter the owner's wish to cancel."""
-        self._slots[order.strategy].desk.cancel(order)
+        """Cancel at once inside a hook; from a coroutine the owner's wish enters as an event."""
+        if self._engine.busy:
+            self._engine.desk.cancel(order)
+        else:
+            self._slots[order.strategy].desk.cancel(order)
 
     def replace(self, order: Order, price: Decimal | None, qty: Decimal | None) -> None:
         """Enter the owner's wish to replace."""
@@ -349,9 +353,9 @@ class OrderDesk:
         if order.is_open:
             if slot is None or slot.ended or engine.lifecycle.stopping:
                 self.cancel_each([order])
-            return
-        for wake in self.close_waiters.pop(order.client_order_id, ()):
-            wake()
+        elif self.close_waiters:
+            for wake in self.close_waiters.pop(order.client_order_id, ()):
+                wake()
 
     def _contradicted(self, outcome: Outcome) -> None:
         """Stop trading an instrument whose reports contradict each other, and ask the venue.

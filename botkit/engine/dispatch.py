@@ -1,7 +1,7 @@
 """From the engine to the venues: the journal first, then the wire; cancels in any case."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
+from typing import Any
 
 from botkit.errors import JournalError
 from botkit.model import (
@@ -59,16 +59,15 @@ class Dispatcher:
         for command in commands:
             self._send(command)
 
-    def _send(self, command: Command) -> None:
-        if isinstance(command, Approved):
-            request = command.request
-            venue = self._venue_of[request.symbol]
-            if isinstance(request, NewOrder):
-                venue.submit(cast("Approved[NewOrder]", command))
-            else:
-                venue.replace(cast("Approved[ReplaceOrder]", command))
-        elif isinstance(command, CancelOrder):
+    def _send(self, command: Any) -> None:
+        if isinstance(command, CancelOrder):
             self._venue_of[command.symbol].cancel(command)
+        elif isinstance(command, Approved):
+            venue = self._venue_of[command.request.symbol]
+            if isinstance(command.request, NewOrder):
+                venue.submit(command)
+            else:
+                venue.replace(command)
         elif isinstance(command, AskListing):
             self._venues[command.venue].ask(command)
         else:

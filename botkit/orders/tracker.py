@@ -66,7 +66,7 @@ class Orders:
     ) -> None:
         self.desk: Desk | None = None  # set by the engine, before the first order
         self._timing = timing or OrderTiming()
-        self._pursuit = Pursuit(self._timing, capabilities)
+        self.pursuit = Pursuit(self._timing, capabilities)
         self._foreign = ForeignOrders(keep_closed)
         self._venues = {name: VenueBook(name, caps) for name, caps in capabilities.items()}
         self._by_id: dict[ClientOrderId | None, Order] = {}
@@ -111,7 +111,7 @@ class Orders:
         self._by_id[name] = order
         tally = group.buy if order.side is Side.BUY else group.sell
         tally.qty += qty
-        self._pursuit.expect_answer(order, request.transact_time_ns)
+        self.pursuit.expect_answer(order, request.transact_time_ns)
         return order
 
     def recover(
@@ -160,7 +160,7 @@ class Orders:
             return None
         command = cancel_command(order, now_ns, reason)
         order.mark_cancel()
-        self._pursuit.expect_cancel(order, now_ns)
+        self.pursuit.expect_cancel(order, now_ns)
         return command
 
     def replace_sent(self, order: Order, request: ReplaceOrder) -> None:
@@ -180,7 +180,7 @@ class Orders:
         )
         order.aliases += (request.client_order_id,)
         self._by_id[request.client_order_id] = order
-        self._pursuit.expect_answer(order, request.transact_time_ns)
+        self.pursuit.expect_answer(order, request.transact_time_ns)
         self._count(order)
 
     # --- what comes back ----------------------------------------------------------------
@@ -204,7 +204,7 @@ class Orders:
             return _contradiction(order, str(exc))
         if outcome.changed:
             self._count(order)
-        if self._pursuit.doubts or order.ord_status is _UNKNOWN or order.replacing or order.ahead:
+        if self.pursuit.doubts or order.ord_status is _UNKNOWN or order.replacing or order.ahead:
             self._pursue(order, report)
         if known is None and venue_id is not None:
             self._attach(order, venue, venue_id, report, outcome)
@@ -251,7 +251,7 @@ class Orders:
             )
         else:
             order.end(OrdStatus.REJECTED, failure.text)
-            self._pursuit.settle(order)
+            self.pursuit.settle(order)
         self._count(order)
         return Outcome(order=order, changed=order.ord_status is not before)
 
@@ -274,7 +274,7 @@ class Orders:
                 seen.add(outcome.order)
         if listing.complete:
             lacking = [order for order in self._in_doubt(listing.venue) if order not in seen]
-            absent = [order for order in lacking if self._pursuit.is_absent(order, listing)]
+            absent = [order for order in lacking if self.pursuit.is_absent(order, listing)]
             outcomes.extend(self._end_absent(order) for order in absent)
         return outcomes
 
@@ -286,7 +286,7 @@ class Orders:
                 f"doubt can be resolved, as CANCELED, REJECTED or EXPIRED, not {ord_status.value}"
             )
         order.end(ord_status, reason)
-        self._pursuit.settle(order)
+        self.pursuit.settle(order)
         self._count(order)
         return Outcome(order=order, changed=True)
 
@@ -302,7 +302,7 @@ class Orders:
     def link_restored(self, venue: str, now_ns: int) -> None:
         """Ask again at once, without back-off, about every order at `venue` that is in doubt."""
         for order in self._in_doubt(venue):
-            self._pursuit.doubt(order, now_ns, now_ns)
+            self.pursuit.doubt(order, now_ns, now_ns)
 
     def mark_unknown(self, ids: Iterable[ClientOrderId], now_ns: int) -> list[Order]:
         """Return those orders of `ids` that were open; they are UNKNOWN now."""
@@ -314,7 +314,7 @@ class Orders:
 
     def next_due_ns(self) -> int | None:
         """Return when to call `due` next; None if nothing is outstanding."""
-        due_ns = self._pursuit.earliest_ns
+        due_ns = self.pursuit.earliest_ns
         return None if due_ns == NEVER else due_ns
 
     def due(self, now_ns: int) -> list[AskStatus | AskListing | CancelOrder]:
@@ -322,11 +322,11 @@ class Orders:
 
         Orders that have moved by it are in `take_changed`.
         """
-        return self._pursuit.due(now_ns)
+        return self.pursuit.due(now_ns)
 
     def take_changed(self) -> list[Order]:
         """Return the orders that moved without a report since the last call."""
-        return self._pursuit.take_changed()
+        return self.pursuit.take_changed()
 
     # --- looking ------------------------------------------------------------------------
 
@@ -411,28 +411,28 @@ class Orders:
         by_venue_id = _group(order).venue.by_venue_id
         for venue_id in order.venue_order_ids:
             by_venue_id.pop(venue_id, None)
-        self._pursuit.doubts.pop(order, None)
+        self.pursuit.doubts.pop(order, None)
 
     def _in_doubt(self, venue: str) -> list[Order]:
-        return [order for order in self._pursuit.doubts if order.instrument.venue == venue]
+        return [order for order in self.pursuit.doubts if order.instrument.venue == venue]
 
     def _doubt(self, order: Order, text: str, now_ns: int) -> None:
         """Make `order` UNKNOWN and ask for it; no listing counts before its send deadline."""
         order.mark_unknown(text)
         deadline_ns = order.transact_time_ns + self._timing.ack_due_ns
-        self._pursuit.doubt(order, now_ns, max(now_ns, deadline_ns))
+        self.pursuit.doubt(order, now_ns, max(now_ns, deadline_ns))
 
     def _pursue(self, order: Order, report: ExecutionReport) -> None:
         """Begin or end asking about `order`, as its new state needs."""
         if order.replacing is not None and report.exec_type is ExecType.ORDER_STATUS:
             self._judge_replace(order, report.receive_time_ns)
         if not order.in_doubt:
-            self._pursuit.settle(order)
-        elif order not in self._pursuit.doubts:
+            self.pursuit.settle(order)
+        elif order not in self.pursuit.doubts:
             if order.ord_status is OrdStatus.UNKNOWN:
                 self._doubt(order, order.text, report.receive_time_ns)
             else:
-                self._pursuit.expect_fills(order, report.receive_time_ns)
+                self.pursuit.expect_fills(order, report.receive_time_ns)
 
     def _judge_replace(self, order: Order, now_ns: int) -> None:
         """Give a replace up if its order is found as it was, long after an answer was due."""
@@ -467,7 +467,7 @@ class Orders:
         """Note the venue's id; send the cancel that waited for it, apply what it was told as."""
         venue.by_venue_id[venue_id] = order
         if order.cancel_requested and not order.cancels_sent and order.is_open:
-            self._pursuit.cancel_soon(order, report.receive_time_ns)
+            self.pursuit.cancel_soon(order, report.receive_time_ns)
         if self._foreign.latest:
             kept = self._foreign.claim(venue.name, venue_id)
             outcome.then = tuple(self.on_report(earlier) for earlier in kept)
@@ -513,7 +513,7 @@ class Orders:
 
     def _end_absent(self, order: Order) -> Outcome:
         order.end(OrdStatus.REJECTED, "absent from two complete listings: it never arrived")
-        self._pursuit.settle(order)
+        self.pursuit.settle(order)
         self._count(order)
         return Outcome(order=order, changed=True)
 
