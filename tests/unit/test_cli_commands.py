@@ -337,6 +337,22 @@ def test_list_shows_plug_ins(cli: Cli, kind: str, words: list[str]) -> None:
     assert [word for word in words if word not in out] == []
 
 
+def test_list_goes_on_past_a_plug_in_that_cannot_be_loaded(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dist = tmp_path / "somebodys-1.0.dist-info"
+    dist.mkdir()
+    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: somebodys\nVersion: 1.0\n")
+    (dist / "entry_points.txt").write_text("[botkit.risk]\naardvark = no_such_module:Rule\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    code, out, _ = cli("list", "risk")
+
+    assert code == 0
+    assert "aardvark            cannot be loaded: " in out
+    assert "max_open_orders " in out
+
+
 def test_list_alone_shows_all_kinds(cli: Cli) -> None:
     _, out, _ = cli("list")
 
