@@ -76,9 +76,8 @@ async def _starts_with_gap_then_status(session: Session) -> None:
     first = session.events[0]
     assert isinstance(first, FeedGap), f"the first event is {first!r}; it must be a FeedGap"
     assert first.venue == session.venue.name, f"{first!r} is not of {session.venue.name}"
-    for event in session.events:
-        if isinstance(event, VenueStatus):
-            return
+    statuses = [isinstance(event, VenueStatus) for event in session.events]
+    for event in session.events[: statuses.index(True)]:
         told = isinstance(event, FeedGap | Balance)
         assert told, f"{event!r} came before the first VenueStatus"
 
@@ -200,7 +199,6 @@ def _check_fills(session: Session, order: NewOrder, liquidity: Liquidity) -> Non
     assert len(set(exec_ids)) == len(exec_ids), f"an exec_id comes twice: {exec_ids}"
     total = sum((each.last_qty for each in fills), Decimal(0))
     totals = [each.cum_qty for each in reports if each.cum_qty is not None]
-    assert fills or totals, f"order {order.client_order_id} is FILLED without a quantity"
     if fills:
         assert total == order.order_qty, f"the fills add up to {total} of {order.order_qty}"
     assert max(totals, default=total) == order.order_qty, (
@@ -338,7 +336,6 @@ WORKING: Final = frozenset({OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED})
 
 async def _market_events(session: Session) -> None:
     """Wait for some market data."""
-    await session.touch()
     for _ in range(MARKET_EVENTS):
         await session.expect(object, "market data", _is_market, len(session.events))
 

@@ -32,7 +32,7 @@ from botkit.model import (
     VenueOrderId,
     VenueStatus,
 )
-from botkit.orders import ClientOrderIds
+from botkit.orders import ClientOrderIds, Orders
 from botkit.ports import RiskContext, Venue
 
 __all__ = ["OpenVenue", "Session", "VenueUnderTest", "open_session"]
@@ -78,14 +78,6 @@ class VenueUnderTest:
 OpenVenue = Callable[[], AbstractAsyncContextManager[VenueUnderTest]]
 
 
-class _NoWorkload:
-    def leaves(self, symbol: str, side: Side) -> Decimal:
-        return Decimal(0)
-
-    def open_orders(self, symbol: str | None = None) -> int:
-        return 0
-
-
 class Session:
     """What a case works with: events as they came, requests, and waits with deadlines."""
 
@@ -100,6 +92,7 @@ class Session:
         self.link_down = trio.Event()
         self._news = trio.Event()
         self._gate = Gate([], {self.venue.name: self.capabilities})
+        self._orders = Orders(capabilities={self.venue.name: self.capabilities})
         self._ids = ClientOrderIds("check", f"{case}{subject.clock.now_ns()}")
 
     # --- the link ---------------------------------------------------------------------------
@@ -140,15 +133,17 @@ class Session:
         self, kind: type[E], what: str, holds: Callable[[E], bool] = lambda _: True, since: int = 0
     ) -> E:
         """Return the first event of `kind`, from index `since` on, for which `holds`."""
+        found: E | None = None
         seen = since
         with self._deadline(f"no {what}", since):
-            while True:
-                for event in self.events[seen:]:
-                    if isinstance(event, kind) and holds(event):
-                        return event
+            while found is None:
+                news = (each for each in self.events[seen:] if isinstance(each, kind))
+                found = next((each for each in news if holds(each)), None)
                 seen = len(self.events)
-                await self._news.wait()
-        raise AssertionError  # never reached: the deadline raises
+                if found is None:
+                    await self._news.wait()
+        assert found is not None
+        return found
 
     async def quiet(self) -> None:
         """Let the time pass in which something that must not come would come."""
@@ -285,7 +280,7 @@ class Session:
             bid_px=self.book.bid,
             ask_px=self.book.ask,
             now_ns=now_ns,
-            workload=_NoWorkload(),
+            workload=self._orders,
             position=lambda _: Decimal(0),
         )
 
@@ -295,8 +290,6 @@ class Session:
         """Tell whether `report` names `order`; by its terms where the venue takes no names."""
         if self.capabilities.client_order_ids:
             return report.client_order_id == order.client_order_id
-        if report.price is None or report.order_qty is None:
-            return False
         return (report.side, report.price, report.order_qty) == (
             order.side,
             order.price,
@@ -322,25 +315,24 @@ class Session:
 
     async def status(self, order: NewOrder, what: str, *wanted: OrdStatus) -> ExecutionReport:
         """Return the first report that says `order` is in one of the statuses `wanted`."""
+        found: ExecutionReport | None = None
         with self._deadline(f"no {what} of order {order.client_order_id}"):
-            while True:
-                for report in self.reports(order):
-                    if report.ord_status in wanted:
-                        return report
-                self._fail_if_refused(order, wanted)
-                await self._news.wait()
-        raise AssertionError  # never reached: the deadline raises
+            while found is None:
+                reports = self.reports(order)
+                found = next((each for each in reports if each.ord_status in wanted), None)
+                if found is None:
+                    self._fail_if_refused(order, wanted)
+                    await self._news.wait()
+        assert found is not None
+        return found
 
     def _fail_if_refused(self, order: NewOrder, wanted: tuple[OrdStatus, ...]) -> None:
         """Raise at once if the venue has refused what was to work."""
         for event in self.events:
-            match event:
-                case SendFailed(client_order_id=order.client_order_id):
-                    raise AssertionError(
-                        f"order {order.client_order_id} was not sent: {event.text}"
-                    )
-                case _:
-                    pass
+            failed = (
+                isinstance(event, SendFailed) and event.client_order_id == order.client_order_id
+            )
+            assert not failed, f"it was not sent: {event!r}"
         for report in self.reports(order):
             if report.ord_status is OrdStatus.REJECTED and OrdStatus.REJECTED not in wanted:
                 raise AssertionError(
