@@ -58,13 +58,15 @@ class Gate:
     def approve_new(self, request: NewOrder, context: RiskContext) -> Approved[NewOrder] | Refused:
         """Return `request` approved, or the refusal that says which rule and by how much."""
         instrument = context.instrument
-        verdict = (
-            _offered(request, self._capabilities[instrument.venue])
-            or _grid(request.order_qty, request.price, instrument)
-            or _shape(request)
-            or _stop(request.stop_px, instrument)
-            or self._rules(request, context)
-        )
+        verdict = _offered(request, self._capabilities[instrument.venue])
+        if verdict is None and not _is_plain(request, instrument):
+            verdict = (
+                _grid(request.order_qty, request.price, instrument)
+                or _shape(request)
+                or _stop(request.stop_px, instrument)
+            )
+        if verdict is None:
+            verdict = self._rules(request, context)
         if verdict is None:
             return _Passed(request)
         return refusal(request, RequestKind.NEW, verdict)
@@ -125,6 +127,18 @@ def _offered(request: NewOrder, can: Capabilities) -> Verdict | None:
     venue = request.symbol.partition(":")[0]
     text = f"{asked} is not offered by {venue}; it offers {', '.join(offered)}"
     return Verdict("venue_offers", passed=False, text=text)
+
+
+def _is_plain(request: NewOrder, instrument: Instrument) -> bool:
+    """Return True for most orders, at once: a well-formed limit till canceled."""
+    return (
+        request.ord_type is OrdType.LIMIT
+        and request.time_in_force is TimeInForce.GTC
+        and request.price is not None
+        and request.stop_px is None
+        and not request.expire_time_ns
+        and instrument.takes(request.price, request.order_qty)
+    )
 
 
 def _grid(qty: Decimal, price: Decimal | None, instrument: Instrument) -> Verdict | None:

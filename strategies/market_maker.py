@@ -18,6 +18,7 @@ from botkit import Order, OrdStatus, Quote, Side, Strategy, VenueStatus
 __all__ = ["MarketMaker"]
 
 PER_BPS = 1e-4
+BOTH = (Side.BUY, Side.SELL)
 
 
 class MarketMaker(Strategy):
@@ -60,6 +61,7 @@ class MarketMaker(Strategy):
         self._half_spread = float(params.half_spread_bps) * PER_BPS
         self._skew = float(params.skew_bps) * PER_BPS / float(self._max_position)
         self._requote = float(params.requote_bps) * PER_BPS
+        self._tick = float(self.instrument.tick_size)
         self._orders: dict[Side, Order | None] = {Side.BUY: None, Side.SELL: None}
         self._quoted_at = nan  # the fair price of the quotes we have out
         self._tolerance = 0.0  # how far from it the fair price may move, in quote currency
@@ -85,7 +87,8 @@ class MarketMaker(Strategy):
             self._is_quoting = False  # or it would be refused again, and again
             self.set_timer("retry", self.params.retry_s)
         elif not isnan(self._quoted_at):
-            self._quote_around(self._quoted_at)
+            # A fill has moved the centre of both; a cancel has only left its own place free.
+            self._quote_around(self._quoted_at, BOTH if order.cum_qty else (order.side,))
 
     def on_timer(self, name: str) -> None:
         """Quote again, from the next quote on."""
@@ -106,18 +109,19 @@ class MarketMaker(Strategy):
         self._quoted_at = nan
         self.cancel_all(self.instrument)
 
-    def _quote_around(self, fair: float) -> None:
+    def _quote_around(self, fair: float, sides: tuple[Side, ...] = BOTH) -> None:
         if not self._is_quoting:
             return
         self._quoted_at, self._tolerance = fair, fair * self._requote
         position = self.position()
         centre = fair * (1.0 - self._skew * float(position))
         bid_px, ask_px = self.market().touch
-        tick = float(self.instrument.tick_size)
-        bid = min(centre * (1.0 - self._half_spread), ask_px - tick)  # post-only may not cross
-        ask = max(centre * (1.0 + self._half_spread), bid_px + tick)
-        self._quote_side(Side.BUY, bid, self._max_position - position)
-        self._quote_side(Side.SELL, ask, self._max_position + position)
+        if Side.BUY in sides:  # post-only may not cross
+            bid = min(centre * (1.0 - self._half_spread), ask_px - self._tick)
+            self._quote_side(Side.BUY, bid, self._max_position - position)
+        if Side.SELL in sides:
+            ask = max(centre * (1.0 + self._half_spread), bid_px + self._tick)
+            self._quote_side(Side.SELL, ask, self._max_position + position)
 
     def _quote_side(self, side: Side, px: float, room: Decimal) -> None:
         """Bring one side's order to `px`; `room` is what it may still trade."""

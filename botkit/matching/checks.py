@@ -26,20 +26,13 @@ def new_order_fault(order: NewOrder, instrument: Instrument, now_ns: int) -> str
 
 def _is_plain(order: NewOrder, instrument: Instrument) -> bool:
     """Return True for most orders, at once: a limit till canceled, on both grids, large enough."""
-    price, qty = order.price, order.order_qty
     return (
         order.ord_type is OrdType.LIMIT
         and order.time_in_force is TimeInForce.GTC
-        and price is not None
-        and price > 0
-        and qty > 0
-        and not price % instrument.tick_size
-        and not qty % instrument.lot_size
-        and qty >= instrument.min_trade_vol
-        and instrument.max_trade_vol is None
-        and not instrument.min_notional
+        and order.price is not None
         and order.stop_px is None
         and order.cash_order_qty is None
+        and instrument.takes(order.price, order.order_qty)
     )
 
 

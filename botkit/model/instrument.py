@@ -117,6 +117,21 @@ class Instrument:
             return price * qty
         return price * qty * self.contract_multiplier
 
+    def takes(self, price: Decimal, qty: Decimal) -> bool:
+        """Tell whether both lie on their grids, above 0 and within the least and greatest sizes."""
+        try:
+            return (
+                price > 0
+                and qty > 0
+                and qty >= self.min_trade_vol
+                and not price % self.tick_size
+                and not qty % self.lot_size
+                and (self.max_trade_vol is None or qty <= self.max_trade_vol)
+                and (not self.min_notional or self.notional(price, qty) >= self.min_notional)
+            )
+        except InvalidOperation:  # no numbers, or too long to be on a grid
+            return False
+
     def neighbours(self, value: Decimal, step: Decimal) -> tuple[Decimal, Decimal]:
         """Return the grid points just below and above `value`, for messages."""
         steps = value / step
