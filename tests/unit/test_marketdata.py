@@ -38,10 +38,10 @@ def test_without_depth_the_book_is_the_quote() -> None:
     market = build_market()
     market.on_quote(build_quote(0, 99, 101, bid_qty=2))
     assert known(market)[2]
-    assert market.touch == (99, 101)
+    assert market.touch == (99.0, 101.0)
     assert (market.book.bids(), market.book.asks()) == ([(99, 2)], [(101, 1)])
     market.quote = build_quote(1, 98, 100)  # all the engine does while it is plain
-    assert (market.book.bid, market.book.ask) == (98, 100)
+    assert (market.book.bid, market.book.ask) == (98.0, 100.0)
 
 
 def test_a_book_makes_quotes_where_the_feed_sends_none() -> None:
@@ -65,7 +65,7 @@ def test_a_quote_is_made_only_when_the_best_bid_or_ask_changes() -> None:
     assert market.on_book(delta([])) is None  # a side that stays empty is no change
     more = market.on_book(delta([(99, 3)]))
     assert more is not None
-    assert (more.bid_px, more.bid_qty) == (99, 3)
+    assert (more.bid_px, more.bid_qty) == (99.0, 3.0)
     last = market.on_book(delta([(99, 0), (98, 0)]))
     assert last is not None
     assert isnan(last.bid_px)
@@ -76,10 +76,10 @@ def test_books_do_not_make_quotes_where_the_feed_sends_them() -> None:
     market = build_market()
     market.on_quote(build_quote(0, 99, 101))
     assert market.on_book(build_snapshot(1, [(97, 1)], [(103, 1)])) is None
-    assert market.touch == (99, 101)
+    assert market.touch == (99.0, 101.0)
     assert not known(market)[2]
     market.on_quote(build_quote(2, 96, 102))
-    assert (market.book.bid, market.book.ask) == (96, 102)  # the quote is newer than the depth
+    assert (market.book.bid, market.book.ask) == (96.0, 102.0)  # the quote is newer than the depth
 
 
 def test_a_gap_makes_everything_unknown_until_data_come_again() -> None:
@@ -102,8 +102,8 @@ def test_a_bar_tells_open_high_low_close_volume_and_count() -> None:
         builder.add(build_trade(0, price, qty))
     assert not builder.is_empty
     bar = builder.close(20)
-    assert (bar.open, bar.high, bar.low, bar.close) == (5, 7, 4, 6)
-    assert (bar.volume, bar.trade_count) == (5, 4)
+    assert (bar.open, bar.high, bar.low, bar.close) == (5.0, 7.0, 4.0, 6.0)
+    assert (bar.volume, bar.trade_count) == (5.0, 4)
     assert (bar.start_time_ns, bar.interval_ns, bar.receive_time_ns) == (10, 10, 20)
     assert builder.is_empty
     builder.add(build_trade(1, 9, 1))
