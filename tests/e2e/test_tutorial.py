@@ -132,6 +132,10 @@ def test_ctrl_c_ends_the_tutorials_bot_with_nothing_resting(folder: Path) -> Non
         assert bot.stdout is not None
         first = bot.stdout.readline()
         bot.send_signal(signal.SIGINT)
+        try:
+            bot.wait(timeout=30)  # what it prints is far less than a pipe holds
+        finally:
+            bot.kill()
         printed = first + bot.stdout.read()
 
     assert bot.returncode == 0, printed
