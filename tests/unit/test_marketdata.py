@@ -96,11 +96,10 @@ def test_a_gap_makes_everything_unknown_until_data_come_again() -> None:
 
 
 def test_a_bar_tells_open_high_low_close_volume_and_count() -> None:
+    assert BarBuilder(SYMBOL, 10).is_empty
     builder = BarBuilder(SYMBOL, 10)
-    assert builder.is_empty
     for price, qty in [(5.0, 1.0), (7.0, 2.0), (4.0, 1.5), (6.0, 0.5)]:
         builder.add(build_trade(0, price, qty))
-    assert not builder.is_empty
     bar = builder.close(20)
     assert (bar.open, bar.high, bar.low, bar.close) == (5.0, 7.0, 4.0, 6.0)
     assert (bar.volume, bar.trade_count) == (5.0, 4)
