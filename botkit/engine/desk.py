@@ -293,7 +293,10 @@ class OrderDesk:
 
     def _conclude(self, answer: Answer, outcome: Outcome) -> None:
         """Book all that an answer did, then tell the strategy: no hook sees half of it."""
-        self._book(answer, outcome)
+        if outcome.is_plain:
+            self._engine.touched = True
+        else:
+            self._book(answer, outcome)
         self._announce(outcome)
 
     def _book(self, answer: Answer, outcome: Outcome) -> None:

@@ -39,7 +39,10 @@ Row = tuple[Any, ...]
 
 
 def _row_of(kind: type[msgspec.Struct]) -> Callable[[Any], Row]:
-    """Return the function that makes of an entry what is hashed of it."""
+    """Return the function that makes of an entry what is hashed of it.
+
+    Of an id `<tag>-<run>-<n>` that is `<n>`, and the whole where there is no dash.
+    """
     tag = kind.__struct_config__.tag
     fields = kind.__struct_fields__
     rest = attrgetter(
@@ -48,20 +51,13 @@ def _row_of(kind: type[msgspec.Struct]) -> Callable[[Any], Row]:
     if "orig_client_order_id" in fields:
         return lambda entry: (
             tag,
-            _number(entry.client_order_id),
-            _number(entry.orig_client_order_id),
+            (entry.client_order_id or "").rpartition("-")[2],
+            (entry.orig_client_order_id or "").rpartition("-")[2],
             rest(entry),
         )
     if "client_order_id" in fields:
-        return lambda entry: (tag, _number(entry.client_order_id), rest(entry))
+        return lambda entry: (tag, (entry.client_order_id or "").rpartition("-")[2], rest(entry))
     return lambda entry: (tag, rest(entry))
-
-
-def _number(client_order_id: str | None) -> str | None:
-    """Return the `<n>` of `<tag>-<run>-<n>`; the whole where there is no dash."""
-    if client_order_id is None:
-        return None
-    return client_order_id[client_order_id.rfind("-") + 1 :]
 
 
 ROW_OF: Final = {kind: _row_of(kind) for kind in KINDS}

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,6 +61,8 @@ class SqliteJournal:
         self._run: int | None = None
         self._next_batch = 1
         self._pending: list[JournalEntry] = []
+        self.record: Callable[[JournalEntry], None] = self._pending.append
+        """Take one entry into the open batch; no I/O."""
         self._unwritten: deque[_Batch] = deque()
         self._kept = 0  # entries in them
         self._hash = RunHash()
@@ -133,10 +135,6 @@ class SqliteJournal:
         self._hash = RunHash()
         self._fold = None if self._buffered else OrderFold()
         self._since_checkpoint = 0
-
-    def record(self, entry: JournalEntry) -> None:
-        """Take one entry into the open batch; no I/O."""
-        self._pending.append(entry)
 
     def commit(self) -> None:
         """Write the open batch in one transaction (when buffered, once it is full).

@@ -179,10 +179,12 @@ class Market:
         """Let `queue` say what the levels' new sizes mean for our places in them."""
         for line in (self.buys, self.sells):
             for order in line:
+                if not self.book.covers(order.side, order.price_px):
+                    continue
                 shown = self.book.qty_at(order.side, order.price_px)
                 if order.ahead == inf:
-                    self._look(order)
-                elif shown != order.shown and self.book.covers(order.side, order.price_px):
+                    order.ahead = order.shown = shown
+                elif shown != order.shown:
                     order.ahead = queue.after_change(order.ahead, order.shown, shown, order.traded)
                     order.shown, order.traded = shown, 0.0
 

@@ -102,6 +102,8 @@ class Outcome(msgspec.Struct, gc=False, kw_only=True):
         Orders of ours the foreign report may be about (venues without client order ids).
     then
         What followed: reports kept as foreign that this answer showed to be this order's.
+    is_plain
+        Status and terms may have changed, and nothing else: there is nothing to book.
     """
 
     order: "Order | None" = None
@@ -111,6 +113,7 @@ class Outcome(msgspec.Struct, gc=False, kw_only=True):
     contradiction: str = ""
     ambiguous: tuple[ClientOrderId, ...] = ()
     then: tuple["Outcome", ...] = ()
+    is_plain: bool = False
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -374,7 +377,7 @@ class Order:
             self.text = report.text or self.text
             if status in CLOSED:
                 self.closed_time_ns = report.transact_time_ns
-        return Outcome(order=self, changed=changed)
+        return Outcome(order=self, changed=changed, is_plain=True)
 
     def _decide(self, report: ExecutionReport, to: Quantities) -> tuple[OrdStatus, Ahead | None]:
         """Return the status after `report`, and what it still waits for. Changes nothing."""

@@ -471,6 +471,7 @@ class Orders:
         if self._foreign.latest:
             kept = self._foreign.claim(venue.name, venue_id)
             outcome.then = tuple(self.on_report(earlier) for earlier in kept)
+            outcome.is_plain = False
 
     def _find(self, report: ExecutionReport) -> Order | None:
         """Return the order `report` is about, though it does not name it by a known client id."""

@@ -1,6 +1,6 @@
 """A venue inside this process: market data from a feed, our orders matched against them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import trio
@@ -69,6 +69,12 @@ class PaperVenue:
             ord_types=frozenset(OrdType),
             times_in_force=frozenset(TimeInForce),
         )
+        self.next_due_ns: Callable[[], int | None] = matcher.next_due_ns
+        """Return when the next request arrives or order expires; None if nothing is to come."""
+        self.advance: Callable[[int], None] = matcher.advance
+        """Bring everything due by a time about, in time order, delivering the reports."""
+        self.apply: Callable[[MarketEvent], None] = matcher.apply
+        """Take one market event: deliver it, match against it, deliver the fills."""
         self._feed = feed
         self._matcher = matcher
         self._deliver: Deliver | None = None  # where to tell what cannot be sent: the link is down
@@ -205,18 +211,6 @@ class PaperVenue:
             now_ns = event.receive_time_ns
             yield event
         yield FeedEnded(self.name, receive_time_ns=now_ns)
-
-    def next_due_ns(self) -> int | None:
-        """Return when the next request arrives or order expires; None if nothing is to come."""
-        return self._matcher.next_due_ns()
-
-    def advance(self, now_ns: int) -> None:
-        """Bring everything due by `now_ns` about, in time order, delivering the reports."""
-        self._matcher.advance(now_ns)
-
-    def apply(self, event: MarketEvent) -> None:
-        """Take one market event: deliver it, match against it, deliver the fills."""
-        self._matcher.apply(event)
 
     def resting(self) -> list[ExecutionReport]:
         """Return the status of every order that works here, oldest first."""
