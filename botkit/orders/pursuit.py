@@ -131,8 +131,8 @@ class Pursuit:
         """Expect a new order or a replace to be answered."""
         queue = self._acks.queue
         due_ns = now_ns + self._acks.delay_ns
-        if not queue:  # one that waits already is due no later
-            self.earliest_ns = min(self.earliest_ns, due_ns)
+        if not queue and due_ns < self.earliest_ns:  # one that waits already is due no later
+            self.earliest_ns = due_ns
         queue.append((due_ns, order))
 
     def expect_cancel(self, order: Order, now_ns: int) -> None:
@@ -198,8 +198,8 @@ class Pursuit:
 
     def _push(self, lane: _Lane, order: Order, now_ns: int) -> int:
         due_ns = now_ns + lane.delay_ns
-        if not lane.queue:
-            self.earliest_ns = min(self.earliest_ns, due_ns)
+        if not lane.queue and due_ns < self.earliest_ns:
+            self.earliest_ns = due_ns
         lane.queue.append((due_ns, order))
         return due_ns
 

@@ -154,8 +154,7 @@ class Orders:
         under_way = order.cancel_due_ns > now_ns
         if under_way and order.ord_status in CANCELING:
             return None
-        venue = _group(order).venue
-        if not (order.venue_order_ids or venue.capabilities.client_order_ids):
+        if not (order.venue_order_ids or _group(order).venue.capabilities.client_order_ids):
             order.mark_cancel()
             return None
         command = cancel_command(order, now_ns, reason)
