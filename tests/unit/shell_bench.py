@@ -18,6 +18,7 @@ from botkit.model import (
     CancelOrder,
     CleanUpExpired,
     ClientOrderId,
+    Event,
     ExecType,
     ExecutionReport,
     FeedGap,
@@ -107,6 +108,16 @@ class SlowVenue:
                 **{"exec_type": ExecType.ORDER_STATUS, **fields},
             )
         )
+
+    def send(self, event: Event) -> None:
+        """Deliver market data."""
+        assert self._deliver is not None
+        self._deliver(event)
+
+    def gap(self) -> None:
+        """Lose messages."""
+        assert self._clock is not None
+        self.send(FeedGap(self.name, reason="told to", receive_time_ns=self._clock.now_ns()))
 
     def submit(self, order: Approved[NewOrder]) -> None:
         name = order.request.client_order_id
@@ -201,6 +212,7 @@ def build(
         run_id="r1",
         log=lambda *_: None,
     )
+    bot.engine.settings = attrs.evolve(bot.engine.settings, equity_every_ns=0)
     return Ran(bot, journal)
 
 

@@ -246,6 +246,42 @@ def test_a_stop_during_a_gap_in_the_data_is_not_overslept() -> None:
     assert ran.exit_code is ExitCode.ERROR
 
 
+def test_no_data_are_played_while_a_clean_up_waits() -> None:
+    seen: list[float] = []
+
+    def on_start(self: Strategy) -> None:
+        self.buy(self.instrument, 1, price=100)
+        self.set_timer("t", 5)
+
+    def on_timer(self: Strategy, name: str) -> None:
+        raise ValueError(name)
+
+    made = strategy_of(
+        on_start=on_start, on_timer=on_timer, on_quote=lambda self, _: seen.append(seconds(self))
+    )
+    ran = play(made, Script("paper", [0, 8, 3600]))
+
+    assert (seen, ran.ended_at) == ([0], 5 + 10)
+
+
+def test_a_strategy_that_shields_itself_is_waited_for() -> None:
+    free = trio.Event()
+
+    async def run(self: Strategy) -> None:
+        with trio.CancelScope(shield=True):
+            await free.wait()
+
+    async def also(ran: Ran) -> None:
+        await ran.bot.stop.wait()
+        for _ in range(50):
+            await trio.lowlevel.checkpoint()
+        free.set()
+
+    ran = play(strategy_of(run), Script("paper", [1, 2]), also=also)
+
+    assert (ran.exit_code, ran.ended_at) == (ExitCode.CLEAN, 2)
+
+
 def test_a_feed_that_fails_ends_the_run_in_order_and_time_goes_on() -> None:
     script = Script("paper", range(10))
     script.fails_at = 4
