@@ -100,7 +100,7 @@ def report(order: Order, kind: int, terms: dict[str, Any]) -> ExecutionReport:
     if kind == 2:
         return build_report(name, OrdStatus.CANCELED, **terms)
     if kind == 3 and order.replacing is None:
-        fill = {"last_qty": order.leaves_qty, "last_px": 100, "exec_id": f"E{name}"}
+        fill: dict[str, Any] = {"last_qty": order.leaves_qty, "last_px": 100, "exec_id": f"E{name}"}
         return build_report(name, OrdStatus.FILLED, **fill, **terms)
     if kind == 4 and order.replacing is not None:
         replaced = order.replacing.request.client_order_id
