@@ -24,6 +24,9 @@ __all__ = ["Gate"]
 
 ZERO = Decimal(0)
 R = TypeVar("R", NewOrder, ReplaceOrder)
+# Looking a member up in its enum costs as much as a call (Python 3.11).
+_LIMIT = OrdType.LIMIT
+_GTC = TimeInForce.GTC
 PRICED = frozenset({OrdType.LIMIT, OrdType.STOP_LIMIT})
 STOPS = frozenset({OrdType.STOP, OrdType.STOP_LIMIT})
 AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
@@ -132,8 +135,8 @@ def _offered(request: NewOrder, can: Capabilities) -> Verdict | None:
 def _is_plain(request: NewOrder, instrument: Instrument) -> bool:
     """Return True for most orders, at once: a well-formed limit till canceled."""
     return (
-        request.ord_type is OrdType.LIMIT
-        and request.time_in_force is TimeInForce.GTC
+        request.ord_type is _LIMIT
+        and request.time_in_force is _GTC
         and request.price is not None
         and request.stop_px is None
         and not request.expire_time_ns

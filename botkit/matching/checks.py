@@ -6,6 +6,9 @@ from botkit.model import Instrument, NewOrder, OrdType, ReplaceOrder, TimeInForc
 
 __all__ = ["new_order_fault", "replace_fault"]
 
+# Looking a member up in its enum costs as much as a call (Python 3.11).
+_LIMIT = OrdType.LIMIT
+_GTC = TimeInForce.GTC
 PRICED = frozenset({OrdType.LIMIT, OrdType.STOP_LIMIT})
 STOPS = frozenset({OrdType.STOP, OrdType.STOP_LIMIT})
 TAKERS = frozenset({TimeInForce.IOC, TimeInForce.FOK})
@@ -27,8 +30,8 @@ def new_order_fault(order: NewOrder, instrument: Instrument, now_ns: int) -> str
 def _is_plain(order: NewOrder, instrument: Instrument) -> bool:
     """Return True for most orders, at once: a limit till canceled, on both grids, large enough."""
     return (
-        order.ord_type is OrdType.LIMIT
-        and order.time_in_force is TimeInForce.GTC
+        order.ord_type is _LIMIT
+        and order.time_in_force is _GTC
         and order.price is not None
         and order.stop_px is None
         and order.cash_order_qty is None

@@ -14,6 +14,10 @@ from botkit.ports import Deliver, FeeSchedule
 __all__ = ["Desk"]
 
 ZERO: Final = Decimal(0)
+# Looking a member up in its enum costs as much as a call (Python 3.11).
+_MARKET: Final = OrdType.MARKET
+_EXPIRED: Final = OrdStatus.EXPIRED
+_CANCELED: Final = ExecType.CANCELED
 BPS: Final = Decimal(10_000)
 
 
@@ -56,7 +60,7 @@ class Desk:
         holding = self._holding(order, market)
         available = holding.available + order.reserved
         needed = to_reserve = self._to_reserve(order, market)
-        if order.ord_type is OrdType.MARKET:
+        if order.ord_type is _MARKET:
             needed = self._market_needs(order, market, steps)
         if needed > available:
             return f"insufficient {holding.currency}: needed {needed}, available {available}"
@@ -78,7 +82,7 @@ class Desk:
         return cost * (1 + max(self._taker_rate, ZERO))
 
     def _to_reserve(self, order: PaperOrder, market: Market) -> Decimal:
-        if not market.is_spot or order.ord_type is OrdType.MARKET:
+        if not market.is_spot or order.ord_type is _MARKET:
             return ZERO
         if not order.is_buy:
             return order.leaves_qty
@@ -147,7 +151,7 @@ class Desk:
             self._holding(order, market).available += order.reserved
             order.reserved = ZERO
             self.has_moved = True
-        exec_type = ExecType.EXPIRED if status is OrdStatus.EXPIRED else ExecType.CANCELED
+        exec_type = ExecType.EXPIRED if status is _EXPIRED else _CANCELED
         self.deliver(order.report(exec_type, self.now_ns, text))
 
     def reject(self, order: PaperOrder, text: str) -> None:

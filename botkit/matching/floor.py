@@ -25,6 +25,10 @@ from botkit.model import (
 __all__ = ["Floor", "SelfTrade"]
 
 ZERO: Final = Decimal(0)
+# Looking a member up in its enum costs as much as a call (Python 3.11).
+_NEW: Final = OrdStatus.NEW
+_ACK: Final = ExecType.NEW
+_FOK: Final = TimeInForce.FOK
 
 
 class SelfTrade(StrEnum):
@@ -41,7 +45,7 @@ class SelfTrade(StrEnum):
 class Floor:
     """Admits, changes, fills and triggers orders; `PaperMatcher` says when, `Desk` books it."""
 
-    __slots__ = ("_desk", "_markets", "_priority", "_queue", "_self_trade")
+    __slots__ = ("_cancels_own", "_desk", "_markets", "_priority", "_queue", "_rejects_own")
 
     def __init__(
         self,
@@ -53,7 +57,8 @@ class Floor:
         self._desk = desk
         self._markets = markets
         self._queue = queue
-        self._self_trade = self_trade
+        self._cancels_own = self_trade is SelfTrade.CANCEL_RESTING
+        self._rejects_own = self_trade is SelfTrade.REJECT_INCOMING
         self._priority = 0  # of the last order that joined a line
 
     # -- orders arriving --------------------------------------------------------------------
@@ -68,10 +73,10 @@ class Floor:
         objection = self._objection(order, market, steps)
         if objection:
             return objection
-        order.ord_status = OrdStatus.NEW
+        order.ord_status = _NEW
         if order.is_stop:
             market.add_stop(order)
-        desk.deliver(order.report(ExecType.NEW, desk.now_ns))
+        desk.deliver(order.report(_ACK, desk.now_ns))
         if not order.is_stop:
             self._work(order, market, steps)
         elif market.stop_reached(order, market.book.bid, market.book.ask):
@@ -114,7 +119,7 @@ class Floor:
                 f"reduce_only: {order.side} {order.leaves_qty} is more than the position "
                 f"leaves to reduce ({self._desk.reducible(order)})"
             )
-        if self._self_trade is SelfTrade.REJECT_INCOMING and (market.buys or market.sells):
+        if self._rejects_own and (market.buys or market.sells):
             for own in self._own_against(order, market, steps):
                 return f"self-trade: it would meet our own order {own.client_order_id}"
         return self._trading_objection(order, market, steps)
@@ -128,13 +133,13 @@ class Floor:
     def _work(self, order: PaperOrder, market: Market, steps: list[Step]) -> None:
         """Take what the book offers an accepted order; let the rest queue, or cancel it."""
         desk = self._desk
-        if order.time_in_force is TimeInForce.FOK:
+        if order.time_in_force is _FOK:
             found = sum((qty for _, _, qty in steps), ZERO)
             if found < order.leaves_qty:
                 text = f"fill or kill: {found} of {order.leaves_qty} is to be had"
                 desk.end(order, market, OrdStatus.CANCELED, text)
                 return
-        if self._self_trade is SelfTrade.CANCEL_RESTING and (market.buys or market.sells):
+        if self._cancels_own and (market.buys or market.sells):
             for own in self._own_against(order, market, steps):
                 text = f"self-trade: our own order {order.client_order_id} would meet it"
                 desk.end(own, market, OrdStatus.CANCELED, text)

@@ -21,6 +21,9 @@ from botkit.model import (
 __all__ = ["PaperOrder"]
 
 ZERO = Decimal(0)
+# Looking a member up in its enum costs as much as a call (Python 3.11).
+_BUY = Side.BUY
+_MARKET = OrdType.MARKET
 WORKING = frozenset({OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED})
 STOPS = frozenset({OrdType.STOP, OrdType.STOP_LIMIT})
 TAKERS = frozenset({TimeInForce.IOC, TimeInForce.FOK})
@@ -49,7 +52,7 @@ class PaperOrder:
         self.venue_order_id = VenueOrderId(f"P-{number}")
         self.symbol = request.symbol
         self.side = request.side
-        self.is_buy = request.side is Side.BUY
+        self.is_buy = request.side is _BUY
         self.ord_type = request.ord_type
         self.time_in_force = request.time_in_force
         self.stop_px = request.stop_px
@@ -85,7 +88,7 @@ class PaperOrder:
     @property
     def takes_only(self) -> bool:
         """True if what is not filled at once is canceled."""
-        return self.time_in_force in TAKERS or self.ord_type is OrdType.MARKET
+        return self.time_in_force in TAKERS or self.ord_type is _MARKET
 
     def trigger(self) -> None:
         """Turn a stop into the order it was waiting to be."""

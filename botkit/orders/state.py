@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["CLOSED", "TRANSITIONS", "Ahead", "Desk", "Order", "Outcome", "Replacing"]
 
 ZERO: Final = Decimal(0)
+# Looking a member up in its enum costs as much as a call (Python 3.11).
+_UNKNOWN: Final = OrdStatus.UNKNOWN
+_PENDING_CANCEL: Final = OrdStatus.PENDING_CANCEL
 PLAIN: Final = frozenset({OrdStatus.NEW, OrdStatus.CANCELED, OrdStatus.EXPIRED})
 NOT_REPLACED: Final = frozenset({OrdStatus.PENDING_REPLACE, OrdStatus.REJECTED, OrdStatus.UNKNOWN})
 
@@ -280,8 +283,8 @@ class Order:
     def mark_cancel(self) -> None:
         """Note that a cancel is sent; an UNKNOWN order stays UNKNOWN."""
         self.cancel_requested = True
-        if self.ord_status is not OrdStatus.UNKNOWN:
-            self.ord_status = OrdStatus.PENDING_CANCEL
+        if self.ord_status is not _UNKNOWN:
+            self.ord_status = _PENDING_CANCEL
 
     def mark_replace(self, replacing: Replacing) -> None:
         """Note that a replace is sent; an UNKNOWN or canceled order keeps its status."""

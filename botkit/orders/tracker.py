@@ -36,7 +36,9 @@ from botkit.ports import Capabilities
 __all__ = ["Orders"]
 
 ZERO: Final = Decimal(0)
+# Looking a member up in its enum costs as much as a call (Python 3.11).
 _UNKNOWN: Final = OrdStatus.UNKNOWN
+_BUY: Final = Side.BUY
 CANCELING: Final = frozenset({OrdStatus.PENDING_CANCEL, OrdStatus.UNKNOWN})
 
 
@@ -109,7 +111,7 @@ class Orders:
         order.group = group
         group.orders[name] = order
         self._by_id[name] = order
-        tally = group.buy if order.side is Side.BUY else group.sell
+        tally = group.buy if order.side is _BUY else group.sell
         tally.qty += qty
         self.pursuit.expect_answer(order, request.transact_time_ns)
         return order
@@ -391,7 +393,7 @@ class Orders:
         is_closed = order.ord_status in CLOSED
         worst = ZERO if is_closed else order.worst_leaves()
         if worst != order.counted_qty:
-            tally = group.buy if order.side is Side.BUY else group.sell
+            tally = group.buy if order.side is _BUY else group.sell
             tally.qty += worst - order.counted_qty
             order.counted_qty = worst
         if is_closed:
