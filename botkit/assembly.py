@@ -13,14 +13,15 @@ from botkit.config import Config, StrategyConfig, load_plugin, load_strategy_cla
 from botkit.engine import Engine, EngineSettings
 from botkit.engine.core import Log
 from botkit.engine.dispatch import Dispatcher
+from botkit.engine.riskview import ScopedRule
 from botkit.errors import ConfigError
-from botkit.model import Instrument
-from botkit.ports import Journal, RiskRule, SimulatedVenue, Venue, VenueSetup
+from botkit.model import Halted, Instrument
+from botkit.ports import Journal, RiskRule, RiskScope, SimulatedVenue, Venue, VenueSetup
 from botkit.scope import CleanUpBudget
 from botkit.shell import Bot
 from botkit.strategy import Strategy
 
-__all__ = ["Plan", "PlannedStrategy", "assemble", "check", "replay_run_id"]
+__all__ = ["Plan", "PlannedStrategy", "assemble", "build_rules", "check", "replay_run_id"]
 
 NS_PER_S = 1_000_000_000
 
@@ -41,7 +42,7 @@ class Plan:
     config: Config
     venues: Mapping[str, Venue]
     strategies: tuple[PlannedStrategy, ...]
-    rules: tuple[RiskRule, ...]
+    rules: tuple[RiskRule | ScopedRule, ...]
 
     async def prepare(self) -> dict[str, Instrument]:
         """Let every venue fetch its instruments; return them all by symbol.
@@ -110,10 +111,10 @@ def check(config: Config) -> Plan:
 
     venues = {name: attempt(partial(_build_venue, config, name)) for name in config.venues}
     strategies = [attempt(partial(_plan_strategy, config, each)) for each in config.strategies]
-    rules = [attempt(partial(_build_rule, config, key)) for key in config.risk]
+    rules = attempt(partial(build_rules, config)) or ()
     if problems:
         raise ConfigError(problems)
-    return Plan(config=config, venues=venues, strategies=tuple(strategies), rules=tuple(rules))
+    return Plan(config=config, venues=venues, strategies=tuple(strategies), rules=rules)
 
 
 def _build_venue(config: Config, name: str) -> Venue:
@@ -149,9 +150,56 @@ def _plan_strategy(config: Config, table: StrategyConfig) -> PlannedStrategy:
     return PlannedStrategy(config=table, strategy_class=found, params=params)
 
 
-def _build_rule(config: Config, key: str) -> RiskRule:
-    source = f"{config.source}: risk.{key}"
-    value = config.risk[key]
+def build_rules(config: Config) -> tuple[RiskRule | ScopedRule, ...]:
+    """Return the rules of `[risk]`, then those of its tables by strategy and by venue.
+
+    Raises
+    ------
+    ConfigError
+        With the problems of all of them.
+    """
+    problems: list[str] = []
+    rules: list[RiskRule | ScopedRule] = []
+    for prefix, scope, table in _risk_tables(config, problems):
+        for key, value in table.items():
+            try:
+                rule = _build_rule(config, key, value, f"{config.source}: risk.{prefix}{key}")
+            except ConfigError as exc:
+                problems.extend(exc.problems)
+                continue
+            rules.append(ScopedRule(f"{prefix}{key}", scope, rule) if prefix else rule)
+    if problems:
+        raise ConfigError(problems)
+    return tuple(rules)
+
+
+def _risk_tables(
+    config: Config, problems: list[str]
+) -> list[tuple[str, RiskScope, Mapping[str, Any]]]:
+    """Return each table of rules with where it stands and what it is about."""
+    scopes = {
+        "strategies": {each.name: RiskScope(strategy=each.name) for each in config.strategies},
+        "venues": {name: RiskScope(venue=name) for name in config.venues},
+    }
+    everywhere = {key: value for key, value in config.risk.items() if key not in scopes}
+    found: list[tuple[str, RiskScope, Mapping[str, Any]]] = [("", RiskScope(), everywhere)]
+    for kind, known in scopes.items():
+        tables = config.risk.get(kind, {})
+        source = f"{config.source}: risk.{kind}"
+        if not isinstance(tables, Mapping):
+            problems.append(f"{source}: found {tables!r}, allowed: tables [risk.{kind}.NAME]")
+            continue
+        for name, table in tables.items():
+            if name not in known:
+                problems.append(f"{source}: found {name!r}, allowed: {', '.join(known)}")
+            elif not isinstance(table, Mapping):
+                problems.append(f"{source}.{name}: found {table!r}, allowed: a table of rules")
+            else:
+                found.append((f"{kind}.{name}.", known[name], table))
+    return found
+
+
+def _build_rule(config: Config, key: str, value: Any, source: str) -> RiskRule:
     traded = dict.fromkeys(symbol for each in config.strategies for symbol in each.symbols)
     if isinstance(value, Mapping):
         strays = [name for name in value if ":" in name and name not in traded]
@@ -163,6 +211,10 @@ def _build_rule(config: Config, key: str) -> RiskRule:
     return rule
 
 
+def _nobody(_: Halted) -> None:
+    """Tell nobody."""
+
+
 def assemble(
     plan: Plan,
     instruments: Mapping[str, Instrument],
@@ -172,8 +224,15 @@ def assemble(
     run_id: str,
     log: Log,
     make_dispatcher: Callable[..., Dispatcher] = Dispatcher,
+    on_halt: Callable[[Halted], None] = _nobody,
+    carried: Mapping[str, Mapping[str, str]] | None = None,
+    keep_running: bool = False,
 ) -> Bot:
-    """Put the parts of `plan` around an engine."""
+    """Put the parts of `plan` around an engine.
+
+    `on_halt` is told once the kill switch has tripped; `carried` is what rules left behind;
+    `keep_running` leaves a halted bot up for reducing orders.
+    """
     config = plan.config
     used = dict.fromkeys(symbol for each in plan.strategies for symbol in each.config.symbols)
     traded = {symbol: instruments[symbol] for symbol in used}
@@ -189,6 +248,10 @@ def assemble(
             stamp=clock.now_ns,
             log=log,
             equity_every_ns=config.bot.equity_every,
+            on_halt=on_halt,
+            recall=dispatcher.recall,
+            carried=carried or {},
+            keep_running=keep_running,
         )
     )
     dispatcher.connect(engine.handle, lambda: engine.now_ns)

@@ -18,7 +18,7 @@ from botkit.model import (
     RequestKind,
     TimeInForce,
 )
-from botkit.ports import Capabilities, RiskContext, RiskRule, Verdict
+from botkit.ports import Capabilities, Checker, RiskContext, Verdict
 
 __all__ = ["Gate"]
 
@@ -52,14 +52,17 @@ class Gate:
         By venue name.
     """
 
-    def __init__(self, rules: Sequence[RiskRule], capabilities: Mapping[str, Capabilities]) -> None:
+    def __init__(self, rules: Sequence[Checker], capabilities: Mapping[str, Capabilities]) -> None:
         self._checks: tuple[Callable[[NewOrder | ReplaceOrder, RiskContext], Verdict], ...] = tuple(
             rule.check for rule in rules
         )
         self._capabilities = capabilities
+        self.restraint = ""  # why only reducing orders pass; empty while all may
+        self.verdicts: Sequence[Verdict] = ()  # on the latest request, by rules with a limit
 
     def approve_new(self, request: NewOrder, context: RiskContext) -> Approved[NewOrder] | Refused:
         """Return `request` approved, or the refusal that says which rule and by how much."""
+        self.verdicts = ()
         instrument = context.instrument
         verdict = _offered(request, self._capabilities[instrument.venue])
         if verdict is None and not _is_plain(request, instrument):
@@ -78,6 +81,7 @@ class Gate:
         self, request: ReplaceOrder, context: RiskContext
     ) -> Approved[ReplaceOrder] | Refused:
         """Return `request` approved, or the refusal."""
+        self.verdicts = ()
         instrument = context.instrument
         if not self._capabilities[instrument.venue].replace:
             text = f"{instrument.venue} has no replace: cancel the order and send a new one"
@@ -93,10 +97,18 @@ class Gate:
         return refusal(request, RequestKind.REPLACE, verdict)
 
     def _rules(self, request: NewOrder | ReplaceOrder, context: RiskContext) -> Verdict | None:
+        if self.restraint and not context.is_reducing(request):
+            text = f"{self.restraint}; only orders that reduce a position pass"
+            return Verdict("kill_switch", passed=False, text=text)
+        verdicts: list[Verdict] = []
+        self.verdicts = verdicts
         for check in self._checks:
             verdict = check(request, context)
             if not verdict.passed:
+                verdicts.append(verdict)
                 return verdict
+            if verdict.limit is not None:
+                verdicts.append(verdict)
         return None
 
 

@@ -244,6 +244,26 @@ class Portfolio:
             )
         return points
 
+    def profit(
+        self, quote_of: QuoteOf, wanted: Callable[[str, str], bool]
+    ) -> dict[str, Decimal] | None:
+        """Return profit after fees by currency of the positions that `wanted(strategy, symbol)`.
+
+        None if one of them has no mark.
+        """
+        profit: dict[str, Decimal] = {}
+        for (strategy, symbol), position in self._positions.items():
+            if not wanted(strategy, symbol):
+                continue
+            unrealised = position.unrealised(*quote_of(symbol))
+            if unrealised is None:
+                return None
+            made = EXACT.add(position.realised, unrealised)
+            profit[position.currency] = EXACT.add(profit.get(position.currency, ZERO), made)
+            for currency, fee in position.fees.items():
+                profit[currency] = EXACT.subtract(profit.get(currency, ZERO), fee)
+        return profit
+
     def incomplete(self, quote_of: QuoteOf) -> dict[str, tuple[str, ...]]:
         """Return, by currency, the symbols held without a mark; empty if `equity` is whole."""
         lacking: dict[str, dict[str, None]] = {}

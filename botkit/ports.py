@@ -5,25 +5,29 @@ return at once; whatever becomes of it comes back as an event through `deliver`.
 runs over a socket, over the paper venue in real time, and over the paper venue in a plain loop.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import attrs
 import msgspec
 
 from botkit.clock import Clock
+from botkit.errors import InvariantError
 from botkit.model import (
     Approved,
     AskListing,
     AskStatus,
     CancelOrder,
     CleanUpExpired,
+    ClientOrderId,
     EquityPoint,
     Event,
     ExecutionReport,
     Fill,
     FillSource,
+    Halted,
     Instrument,
     MarketEvent,
     NewOrder,
@@ -41,16 +45,27 @@ from botkit.model import (
 
 __all__ = [
     "Capabilities",
+    "CarryingRule",
+    "Checked",
+    "Checker",
     "Deliver",
     "FeeSchedule",
+    "Finding",
+    "Headroom",
     "Journal",
     "JournalEntry",
+    "ListeningRule",
+    "RiskAction",
     "RiskContext",
     "RiskRule",
+    "RiskScope",
+    "RiskView",
     "SimulatedVenue",
     "Venue",
     "VenueSetup",
     "Verdict",
+    "WatchingRule",
+    "WorkingOrder",
     "Workload",
 ]
 
@@ -209,11 +224,12 @@ class SimulatedVenue(Protocol):
         ...
 
 
-class Verdict(msgspec.Struct, frozen=True, gc=False):
+class Verdict(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One rule's answer about one request, for passes too.
 
     `limit` and `measured` are in the rule's own unit; `margin` is what is left (negative when
-    refused). `text` is filled for refusals: what was asked, the limit, what to do.
+    refused). `text` is filled for refusals: what was asked, the limit, what to do. `in_the_way`
+    names resting orders that a refusal wants canceled.
     """
 
     rule: str
@@ -221,6 +237,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     limit: Decimal | None = None
     measured: Decimal | None = None
     text: str = ""
+    in_the_way: tuple[ClientOrderId, ...] = ()
 
     @property
     def margin(self) -> Decimal | None:
@@ -242,6 +259,101 @@ class Workload(Protocol):
         ...
 
 
+@attrs.frozen
+class RiskScope:
+    """Which part of the bot a rule looks at: one strategy, one venue, or ("" both) all of it."""
+
+    strategy: str = ""
+    venue: str = ""
+
+    def covers(self, symbol: str, strategy: str) -> bool:
+        """Tell whether what `strategy` does in `symbol` belongs to this scope."""
+        return self.strategy in ("", strategy) and (
+            not self.venue or symbol.partition(":")[0] == self.venue
+        )
+
+
+class WorkingOrder(Protocol):
+    """An open order as a rule sees it: pending, UNKNOWN and untriggered ones are open too."""
+
+    @property
+    def client_order_id(self) -> ClientOrderId:
+        """Its name."""
+        ...
+
+    @property
+    def strategy(self) -> str:
+        """Whose it is."""
+        ...
+
+    @property
+    def side(self) -> Side:
+        """Which way it trades."""
+        ...
+
+    def prices(self) -> tuple[Decimal | None, ...]:
+        """Return the limits it may rest at: two during a replace; None is any price at all."""
+        ...
+
+
+class RiskView(Workload, Protocol):
+    """What one scope of the bot holds, owes and may still trade."""
+
+    @property
+    def now_ns(self) -> int:
+        """The engine's time."""
+        ...
+
+    @property
+    def instruments(self) -> Mapping[str, Instrument]:
+        """The scope's instruments by symbol."""
+        ...
+
+    def position(self, symbol: str) -> Decimal:
+        """Return the signed position, in base units (contracts)."""
+        ...
+
+    def added_leaves(self, request: ReplaceOrder) -> Decimal:
+        """Return by how much a replace raises what may fill, old plus new if not atomic."""
+        ...
+
+    def against(self, symbol: str, side: Side) -> Iterable[WorkingOrder]:
+        """Return the open orders on the other side than `side`."""
+        ...
+
+    def touch(self, symbol: str) -> tuple[float, float]:
+        """Return best bid and ask; nan where unknown."""
+        ...
+
+    def age_ns(self, symbol: str) -> int | None:
+        """Return how old the last quote or book is; None if there is none, or a gap since."""
+        ...
+
+    def total(self, venue: str, currency: str) -> Decimal | None:
+        """Return what the account surely has: the venue's total less what fills took since."""
+        ...
+
+    def reserved(self, venue: str, currency: str) -> Decimal | None:
+        """Return the most our open spot orders may spend; None if one has no price to tell by."""
+        ...
+
+    def profit(self, currency: str) -> Decimal | None:
+        """Return realised + unrealised - fees of this run; None if a mark or rate is missing."""
+        ...
+
+    def convert(self, amount: Decimal, source: str, target: str) -> Decimal | None:
+        """Return an amount in another currency, at the touch that makes it least; None unknown."""
+        ...
+
+    def narrowed(self, scope: RiskScope) -> "RiskView":
+        """Return the view of a part of the bot."""
+        ...
+
+    def context(self, symbol: str) -> "RiskContext":
+        """Return this scope's context for one instrument, brought up to date."""
+        ...
+
+
 @attrs.define(kw_only=True)
 class RiskContext:
     """What a rule may look at. One object, its market part brought up to date per request."""
@@ -252,9 +364,39 @@ class RiskContext:
     now_ns: int
     workload: Workload
     position: Callable[[str], Decimal]  # symbol -> signed base quantity (contracts)
+    _view: RiskView | None = attrs.field(default=None, repr=False)
+
+    @property
+    def view(self) -> RiskView:
+        """The rest of what the rule's scope holds; an engine's context has it."""
+        if self._view is None:
+            raise InvariantError("this risk context was made without a view: give it one")
+        return self._view
+
+    def added_leaves(self, request: NewOrder | ReplaceOrder) -> Decimal:
+        """Return by how much `request` raises what may fill on its side, at worst."""
+        if isinstance(request, NewOrder):
+            return request.order_qty
+        return self.view.added_leaves(request)
+
+    def is_reducing(self, request: NewOrder | ReplaceOrder) -> bool:
+        """Tell whether all that may fill on its side, with `request`, stops short of zero."""
+        held = self.position(request.symbol)
+        if not held or (held > 0) is (request.side is Side.BUY):
+            return False
+        leaves = self.workload.leaves(request.symbol, request.side)
+        return leaves + self.added_leaves(request) <= abs(held)
 
 
-class RiskRule(Protocol):
+class Checker(Protocol):
+    """What the gate asks."""
+
+    def check(self, request: NewOrder | ReplaceOrder, context: RiskContext) -> Verdict:
+        """Say whether `request` may go. Reads only; never raises for a bad request."""
+        ...
+
+
+class RiskRule(Checker, Protocol):
     """One limit. Configured by `[risk] <key> = value`, where `key` is its entry-point name."""
 
     key: ClassVar[str]
@@ -264,9 +406,66 @@ class RiskRule(Protocol):
         """Build from the value in the config; raise `ConfigError` naming `source` if it is bad."""
         ...
 
-    def check(self, request: NewOrder | ReplaceOrder, context: RiskContext) -> Verdict:
-        """Say whether `request` may go. Reads only; never raises for a bad request."""
+
+class RiskAction(StrEnum):
+    """What a rule that watches can have done."""
+
+    HALT = "HALT"  # trip the kill switch
+    PULL = "PULL"  # cancel what rests in some instruments
+
+
+class Finding(msgspec.Struct, frozen=True, gc=False):
+    """What `watch` found and wants done; `symbols` are those to pull."""
+
+    verdict: Verdict
+    action: RiskAction
+    symbols: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class WatchingRule(Protocol):
+    """A rule that also looks when no order comes."""
+
+    def watch(self, context: RiskView) -> Sequence[Finding]:
+        """Look at every start, fill, balance, and once a second; return what is to be done."""
         ...
+
+
+@runtime_checkable
+class ListeningRule(Protocol):
+    """A rule that counts what was sent."""
+
+    def sent(self, request: NewOrder | ReplaceOrder | CancelOrder, now_ns: int) -> None:
+        """Take note of a request on its way out, after every rule had passed it."""
+        ...
+
+
+@runtime_checkable
+class CarryingRule(Protocol):
+    """A rule whose measure outlives the process."""
+
+    def carried(self) -> Mapping[str, str]:
+        """Return what the next start must know."""
+        ...
+
+    def carry_on(self, carried: Mapping[str, str]) -> None:
+        """Take what `carried` returned before, as it was read from the file."""
+        ...
+
+
+class Headroom(Protocol):
+    """What pays for orders: prefunded balances, or the credit a venue gives."""
+
+    def left(self, context: RiskContext, currency: str) -> Decimal | None:
+        """Return how much of `currency` new orders may still spend; None if nobody can tell."""
+        ...
+
+
+class Checked(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="checked"):
+    """Every verdict on one request, in the order the rules were asked; the last may refuse."""
+
+    client_order_id: ClientOrderId
+    verdicts: tuple[Verdict, ...]
 
 
 JournalEntry = (
@@ -281,6 +480,8 @@ JournalEntry = (
     | EquityPoint
     | VenueStatus
     | StrategyEnded
+    | Halted
+    | Checked
     | CleanUpExpired
     | OperatorCommand
 )

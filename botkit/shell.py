@@ -89,6 +89,8 @@ class Bot:
         """Return what the run's end says."""
         if self.resting():
             return ExitCode.ORDERS_MAY_REST
+        if self.engine.guard.halted is not None:
+            return ExitCode.STOPPED_BY_RISK
         failed = any(slot.error for slot in self.engine.slots.values())
         return ExitCode.ERROR if self.stop.error or failed else ExitCode.CLEAN
 

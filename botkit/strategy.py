@@ -36,6 +36,7 @@ from botkit.model import (
     CancelAction,
     ClientOrderId,
     Fill,
+    HaltAction,
     Instrument,
     Number,
     OrdType,
@@ -227,6 +228,14 @@ class Strategy:
     def cancel_all(self, instrument: Instrument | None = None) -> None:
         """Cancel this strategy's open orders, of one instrument or of all."""
         self._desk.cancel_all(instrument.symbol if instrument is not None else "")
+
+    def halt(self, reason: str) -> None:
+        """Trip the kill switch: all strategies' orders are canceled and the bot ends with 4.
+
+        It stays so across restarts, until a person clears it (`botkit risk clear`).
+        """
+        context = self._context
+        context.act(HaltAction(reason=reason, strategy=self.name, receive_time_ns=context.now_ns))
 
     def set_timer(self, name: str, after_s: float, *, every_s: float | None = None) -> None:
         """Call `on_timer(name)` after `after_s` seconds, then every `every_s` if given.

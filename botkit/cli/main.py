@@ -21,9 +21,10 @@ __all__ = ["cli", "main", "run_main"]
 COMMANDS: Final = {
     "run": ("run_command", "Run a bot on paper (or, with --live, for real)."),
     "check": ("check_command", "Load a config and build everything in it, without running."),
-    "new": ("new_command", "Write a new strategy, its test and a config that runs it."),
+    "new": ("new_command", "Write a new strategy or risk rule, and its test."),
     "list": ("list_command", "List the plug-ins: venues, strategies, risk rules."),
     "show-config": ("show_config_command", "Print a config as it takes effect, secrets masked."),
+    "risk": ("risk_command", "Clear the kill switch of a bot that was halted."),
     "fills": ("fills_command", "Print the fills of a run."),
 }
 

@@ -51,6 +51,11 @@ class DurationType(click.ParamType[int]):
     help="How log lines look; json also takes the status view away.",
 )
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+@click.option(
+    "--keep-running",
+    is_flag=True,
+    help="Once halted by risk, stay up for reducing orders instead of ending.",
+)
 @click.option("--no-status", is_flag=True, help="Log lines instead of the status view.")
 @click.pass_obj
 def command(
@@ -62,6 +67,7 @@ def command(
     overrides: Sequence[str],
     form: LogForm,
     log_level: str,
+    keep_running: bool,
     no_status: bool,
 ) -> int:
     """Run the bot of CONFIG until its data end, --for has passed, or Ctrl-C.
@@ -72,7 +78,13 @@ def command(
     """
     loaded = session.load(config, overrides)
     _refuse_mode(loaded, live=live)
-    options = RunOptions(for_ns=for_ns, form=form, log_level=log_level, status=not no_status)
+    options = RunOptions(
+        for_ns=for_ns,
+        form=form,
+        log_level=log_level,
+        status=not no_status,
+        keep_running=keep_running,
+    )
     return int(run(check(loaded), session, options))
 
 

@@ -13,7 +13,7 @@ import trio
 from botkit.assembly import Plan, assemble, replay_run_id
 from botkit.backtest import drive
 from botkit.cli.earlier_runs import settle_earlier_runs
-from botkit.cli.logs import LogForm, without_secrets
+from botkit.cli.logs import LogForm, format_time, without_secrets
 from botkit.cli.screen import Screen
 from botkit.cli.session import Session
 from botkit.cli.status import order_line, snapshot
@@ -23,13 +23,16 @@ from botkit.clock import BacktestClock, Clock, LiveClock, cpu_time_ns, wall_time
 from botkit.engine.dispatch import Dispatcher
 from botkit.errors import ConfigError, JournalError
 from botkit.journal import SqliteJournal
+from botkit.killswitch import KillSwitch
 from botkit.live import DurableDispatcher, serve_links
+from botkit.model import Halted
 from botkit.shell import Bot, ExitCode, run_bot
 
 __all__ = ["RunOptions", "run"]
 
 SYNTHETIC_ORIGIN_NS: Final = 1_704_067_200_000_000_000  # 2024-01-01: any fixed time does
 SNAPSHOT_EVERY_S: Final = 0.25
+CARRY_EVERY_S: Final = 1.0
 TIME_IS_UP: Final = "the time asked for has passed"
 # A greater danger outranks: 3, then 4, then 1.
 RANK: Final = (
@@ -49,6 +52,7 @@ class RunOptions:
     form: LogForm = "console"
     log_level: str = "info"
     status: bool = True
+    keep_running: bool = False
 
 
 def run(plan: Plan, session: Session, options: RunOptions) -> ExitCode:
@@ -59,6 +63,10 @@ def run(plan: Plan, session: Session, options: RunOptions) -> ExitCode:
         Path(bot.state_dir), bot.name, buffered=full_speed, synchronous=bot.journal_synchronous
     )
     try:
+        switch = KillSwitch.of(Path(bot.state_dir), bot.name)
+        if switch.halted is not None and not full_speed:  # a replay moves nothing
+            session.complain(_still_halted(switch, plan.config.source))
+            return ExitCode.STOPPED_BY_RISK
         screen = Screen(
             form=options.form,
             level=options.log_level,
@@ -67,13 +75,27 @@ def run(plan: Plan, session: Session, options: RunOptions) -> ExitCode:
             redact=session.redact,
         )
         try:
-            the_run = _Run(plan, journal, screen, session, options)
+            the_run = _Run(plan, journal, screen, session, options=options, switch=switch)
             clock = BacktestClock() if full_speed else None
             return trio.run(the_run.main, clock, clock=clock)
         finally:
             screen.close()
     finally:
         journal.close()
+
+
+def _still_halted(switch: KillSwitch, source: str) -> str:
+    halted = switch.halted
+    assert halted is not None
+    return (
+        f"{source}: the bot was halted by {halted.rule} at {format_time(switch.halted_ns)} and "
+        f"does not trade: {halted.reason}\nClear it, once you know why, by: "
+        f"botkit risk clear {source} --reason TEXT"
+    )
+
+
+def _only_here(_: Halted) -> None:
+    """Leave the disk alone: a replay's trip is not the bot's."""
 
 
 class _Run:
@@ -85,7 +107,9 @@ class _Run:
         journal: SqliteJournal,
         screen: Screen,
         session: Session,
+        *,
         options: RunOptions,
+        switch: KillSwitch,
     ) -> None:
         self._plan = plan
         self._journal = journal
@@ -94,6 +118,7 @@ class _Run:
         self._screen = screen
         self._watch = session.watch
         self._options = options
+        self._switch = switch
         self._mode = "PAPER"
         self._exit_code = ExitCode.CLEAN
 
@@ -118,6 +143,9 @@ class _Run:
             run_id=run_id,
             log=self._screen.log_by(clock.now_ns),
             make_dispatcher=DurableDispatcher if durable else Dispatcher,
+            on_halt=_only_here if full_speed else self._on_halt,
+            carried={} if full_speed else self._switch.carried,
+            keep_running=self._options.keep_running,
         )
         self._watch.attach(bot.stop, lambda: [order_line(each) for each in bot.resting()])
         self._journal.begin_run(
@@ -193,6 +221,7 @@ class _Run:
         started_ns = bot.clock.now_ns()
         try:
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._carry_each_second, bot)
                 if self._screen.has_status:
                     nursery.start_soon(self._show, bot, started_ns)
                 if self._options.for_ns is not None:
@@ -201,6 +230,29 @@ class _Run:
         except Exception as exc:  # noqa: BLE001  told as the reason of the stop
             told = "".join(traceback.format_exception(exc))
             bot.stop.request("the status view failed", error=told)
+
+    async def _carry_each_second(self, bot: Bot) -> None:
+        while True:
+            await trio.sleep(CARRY_EVERY_S)
+            self._carry(bot)
+
+    def _carry(self, bot: Bot) -> None:
+        """Keep what rules have measured for the next start; without a disk the run goes on."""
+        try:
+            self._switch.carry(bot.engine.guard.carried())
+        except JournalError as exc:
+            self._screen.log("error", "risk state not written", {"error": str(exc)})
+
+    def _on_halt(self, halted: Halted) -> None:
+        """Make the trip outlive the process."""
+        clear = f"botkit risk clear {self._plan.config.source} --reason TEXT"
+        try:
+            self._switch.trip(halted, wall_time_ns())
+        except JournalError as exc:
+            fields = {"error": str(exc), "then": "the next start will not know of it"}
+            self._screen.log("critical", "the kill switch could not be written", fields)
+        else:
+            self._screen.log("warning", "no start trades until it is cleared", {"by": clear})
 
     async def _show(self, bot: Bot, started_ns: int) -> None:
         while True:
@@ -211,6 +263,8 @@ class _Run:
 
     def _finish(self, bot: Bot, *, run_ns: int, cpu_ns: int, full_speed: bool) -> None:
         """Close the run's journal and say how it went."""
+        if not full_speed:
+            self._carry(bot)
         code = bot.exit_code()
         reason = self._redact(bot.stop.reason or "canceled")
         outcome = Outcome(

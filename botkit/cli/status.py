@@ -81,7 +81,7 @@ def snapshot(bot: Bot, tally: Tally, *, mode: str, started_ns: int) -> Snapshot:
     return Snapshot(
         mode=mode,
         bot=bot.name,
-        stopping=engine.lifecycle.stopping,
+        stopping=engine.lifecycle.stopping or _halted(bot),
         now_ns=now_ns,
         run_ns=now_ns - started_ns,
         event_count=engine.event_count,
@@ -98,6 +98,11 @@ def snapshot(bot: Bot, tally: Tally, *, mode: str, started_ns: int) -> Snapshot:
         equity=engine.portfolio.equity(engine.touch_of, now_ns),
         counts=tally.counts,
     )
+
+
+def _halted(bot: Bot) -> str:
+    halted = bot.engine.guard.halted
+    return "" if halted is None else f"halted by {halted.rule}: {halted.reason}"
 
 
 def _market_line(bot: Bot, symbol: str, now_ns: int) -> MarketLine:

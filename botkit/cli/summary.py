@@ -18,7 +18,7 @@ MEANING: Final = {
     ExitCode.ERROR: "an error ended it or one of its strategies; nothing of ours rests at a venue",
     ExitCode.USAGE: "usage or configuration",
     ExitCode.ORDERS_MAY_REST: "ORDERS MAY STILL REST, see above: look at the venue",
-    ExitCode.STOPPED_BY_RISK: "stopped by a risk limit",
+    ExitCode.STOPPED_BY_RISK: "halted by risk; nothing of ours rests at a venue",
 }
 NS_PER_S: Final = 1_000_000_000
 
@@ -66,6 +66,7 @@ def summarise(bot: Bot, tally: Tally, outcome: Outcome) -> dict[str, Any]:
             {"strategy": view.strategy, "symbol": view.symbol, "qty": str(view.qty)}
             for view in engine.portfolio.positions()
         ],
+        "halted": _halted(bot),
         "failed": {slot.name: slot.error for slot in engine.slots.values() if slot.error},
         "resting": [order_line(order) for order in bot.resting()],
         "kept": [order_line(order) for order in bot.kept()],
@@ -140,12 +141,18 @@ def _resting_lines(bot: Bot) -> list[tuple[str, str]]:
     lines = [
         ("Failed", f"{slot.name}: {slot.error}") for slot in bot.engine.slots.values() if slot.error
     ]
+    lines += [("Halted", text) for text in [_halted(bot)] if text]
     lines.append(("Resting", f"{plural(len(resting), 'order')} MAY REST" if resting else "nothing"))
     lines += [("", order_line(order)) for order in resting]
     if kept:
         lines.append(("Kept", f"{plural(len(kept), 'order')}, as the strategy wanted"))
         lines += [("", order_line(order)) for order in kept]
     return lines
+
+
+def _halted(bot: Bot) -> str:
+    halted = bot.engine.guard.halted
+    return "" if halted is None else f"by {halted.rule}: {halted.reason}"
 
 
 def _speed(event_count: int, outcome: Outcome) -> str:

@@ -28,6 +28,7 @@ class Channel:
         "bar_hooks",
         "blocked",
         "book_hooks",
+        "book_ns",
         "is_awake",
         "market",
         "on_quote",
@@ -38,14 +39,14 @@ class Channel:
         "trade_hooks",
     )
 
-    def __init__(
-        self, instrument: Instrument, risk: RiskContext, own_levels: OwnLevels | None
-    ) -> None:
+    risk: RiskContext  # set by the engine once all of it is there
+
+    def __init__(self, instrument: Instrument, own_levels: OwnLevels | None) -> None:
         self.market = Market(instrument, own_levels)
-        self.risk = risk
         self.subscribers: list[StrategySlot] = []
         self.blocked = ""
         self.suspended = ""
+        self.book_ns = 0  # when the book last changed
         self.is_awake = False
         self.quote_waiters: list[Callable[[], None]] = []
         self.bar_builders: dict[int, tuple[BarBuilder, list[StrategySlot]]] = {}

@@ -4,7 +4,6 @@ It never awaits, opens nothing, reads no clock and no random source. An event th
 another is handled is queued and handled after it, so a hook never sees half-applied state.
 """
 
-import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,7 +12,9 @@ import attrs
 
 from botkit.engine.channel import Channel, Route, Targets
 from botkit.engine.desk import OrderDesk, OrderNotice
+from botkit.engine.guard import Guard
 from botkit.engine.lifecycle import Lifecycle
+from botkit.engine.riskview import ScopedRule
 from botkit.engine.slot import Hook, StrategySlot
 from botkit.engine.timers import NEVER_NS, Timers
 from botkit.marketdata import BarBuilder, DerivedQuote, Market
@@ -25,6 +26,7 @@ from botkit.model import (
     Command,
     Event,
     FeedGap,
+    Halted,
     Instrument,
     OwnLevels,
     Quote,
@@ -34,7 +36,7 @@ from botkit.model import (
 )
 from botkit.orders import Order, Orders, OrderTiming, shown_levels
 from botkit.portfolio import Portfolio
-from botkit.ports import Capabilities, Journal, RiskContext, RiskRule
+from botkit.ports import Capabilities, Journal, RiskRule
 from botkit.scope import CleanUpBudget
 from botkit.strategy import Strategy
 
@@ -44,6 +46,10 @@ Log = Callable[[str, str, Mapping[str, object]], None]
 """(level, message, fields): how the engine says something to a person."""
 
 
+def _nobody(_: object) -> None:
+    """Tell nobody."""
+
+
 @attrs.frozen(kw_only=True)
 class EngineSettings:
     """What an engine is made of; see the fields' types.
@@ -51,18 +57,24 @@ class EngineSettings:
     `dispatch` gets the commands of one event after all of it was handled: it makes the journal
     durable, then hands the commands to the venues. `stamp` tells the time to actions that come
     from coroutines between events. `equity_every_ns` 0 records equity only at the end.
+    `on_halt` is told once, after the cancels have left; `recall` takes back what `dispatch` has
+    and has not handed to a venue; `carried` is what rules left behind at the last end.
     """
 
     bot: str
     instruments: Mapping[str, Instrument]
     capabilities: Mapping[str, Capabilities]
-    rules: Sequence[RiskRule]
+    rules: Sequence[RiskRule | ScopedRule]
     journal: Journal
     dispatch: Callable[[Sequence[Command]], None]
     stamp: Callable[[], int]
     log: Log
     timing: OrderTiming = attrs.field(factory=OrderTiming)
     equity_every_ns: int = 60_000_000_000
+    on_halt: Callable[[Halted], None] = _nobody
+    recall: Callable[[str], None] = _nobody
+    carried: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
+    keep_running: bool = False
 
 
 class Engine:
@@ -102,13 +114,14 @@ class Engine:
         self.portfolio = Portfolio(settings.instruments)
         self.orders = Orders(capabilities=settings.capabilities, timing=settings.timing)
         self.channels = {
-            symbol: Channel(
-                instrument, self._risk_context(instrument), self._own_levels(instrument)
-            )
+            symbol: Channel(instrument, self._own_levels(instrument))
             for symbol, instrument in settings.instruments.items()
         }
         self.desk = OrderDesk(self)
         self.lifecycle = Lifecycle(self)
+        self.guard = Guard(self)
+        for symbol, channel in self.channels.items():
+            channel.risk = self.guard.view.context(symbol)
         self._timers = Timers()
         self._queue: deque[Event | OrderNotice] = deque()
         self._result: Any = None
@@ -125,16 +138,6 @@ class Engine:
             **self.desk.routes,
             **self.lifecycle.routes,
         }
-
-    def _risk_context(self, instrument: Instrument) -> RiskContext:
-        return RiskContext(
-            instrument=instrument,
-            bid_px=math.nan,
-            ask_px=math.nan,
-            now_ns=0,
-            workload=self.orders,
-            position=self.portfolio.position,
-        )
 
     def _own_levels(self, instrument: Instrument) -> OwnLevels | None:
         """Return what tells the orders of ours that the instrument's book shows, if it does."""
@@ -275,6 +278,10 @@ class Engine:
 
         self.call_at(action.due_ns, fire)
 
+    def flush(self) -> None:
+        """Dispatch now what has gathered, in the middle of an event: for the kill switch."""
+        self._dispatch(self.desk.take_outbox())
+
     def later(self, event: "Event | OrderNotice") -> None:
         """Handle `event` after the one being handled."""
         self._queue.append(event)
@@ -385,6 +392,7 @@ class Engine:
         channel = self.channels.get(change.symbol)
         if channel is None:
             return self._stray(change)
+        channel.book_ns = self.now_ns
         quote = channel.market.on_book(change)
         if quote is not None:
             self.later(quote)

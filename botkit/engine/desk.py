@@ -8,9 +8,11 @@ import attrs
 import msgspec
 
 from botkit.engine.channel import Channel, Route
+from botkit.engine.dispatch import not_sent
 from botkit.errors import InvariantError
 from botkit.gate import Gate, refusal
 from botkit.model import (
+    Approved,
     AskStatus,
     CancelAction,
     CancelOrder,
@@ -18,6 +20,7 @@ from botkit.model import (
     Command,
     ExecType,
     ExecutionReport,
+    HaltAction,
     Instrument,
     NewOrder,
     OrderCancelReject,
@@ -32,7 +35,7 @@ from botkit.model import (
     TimerAction,
 )
 from botkit.orders import ClientOrderIds, Order, Outcome
-from botkit.ports import RiskContext, Verdict
+from botkit.ports import Checked, RiskContext, Verdict
 
 if TYPE_CHECKING:
     from botkit.engine.core import Engine
@@ -105,6 +108,7 @@ class OrderDesk:
             CancelAction: self._cancel_wish,
             ReplaceAction: self._replace,
             TimerAction: engine.set_timer,
+            HaltAction: self._halt,
         }
         self.routes: dict[type, Route] = {
             ExecutionReport: self._on_report,
@@ -123,6 +127,31 @@ class OrderDesk:
         commands, self._outbox = self._outbox, []
         self._refusals.clear()
         return commands
+
+    def restrain(self, reason: str) -> None:
+        """Let nothing but reducing orders pass from now on."""
+        self._gate.restraint = reason
+
+    def drop_unsent(self, reason: str) -> set[ClientOrderId]:
+        """Take new orders and replaces out of the outbox; return the new orders' ids.
+
+        Their strategies are told as of a request that never left.
+        """
+        dropped: set[ClientOrderId] = set()
+        kept: list[Command] = []
+        for command in self._outbox:
+            if not isinstance(command, Approved):
+                kept.append(command)
+                continue
+            request = command.request
+            if isinstance(request, NewOrder):
+                dropped.add(request.client_order_id)
+            self._engine.later(not_sent(request, reason, self._engine.now_ns))
+        self._outbox = kept
+        return dropped
+
+    def _halt(self, action: HaltAction) -> None:
+        self._engine.guard.halt(action)
 
     # --- requests ---------------------------------------------------------------------------
 
@@ -155,14 +184,29 @@ class OrderDesk:
         if blocked:
             return self._refuse(channel, request, _not_now(request, RequestKind.NEW, blocked))
         answer = self._gate.approve_new(request, self._risk(channel))
+        if self._gate.verdicts:
+            self._note_verdicts(request)
         if isinstance(answer, Refused):
             return self._refuse(channel, request, answer)
         order = engine.orders.add(request, channel.instrument)
         self.counts.submitted += 1
         engine.journal.record(request)
         self._outbox.append(answer)
+        if engine.guard.listens:
+            engine.guard.sent(request, request.strategy)
         engine.touched = True
         return order
+
+    def _note_verdicts(self, request: NewOrder | ReplaceOrder) -> None:
+        """Record why `request` passed or not; cancel what a refusal wants out of the way."""
+        verdicts = self._gate.verdicts
+        self._engine.journal.record(
+            Checked(client_order_id=request.client_order_id, verdicts=tuple(verdicts))
+        )
+        for name in verdicts[-1].in_the_way:
+            order = self._engine.orders.get(name)
+            if order is not None and not order.keep:
+                self.cancel(order)
 
     def _risk(self, channel: Channel) -> RiskContext:
         """Return the channel's risk context, brought up to date."""
@@ -223,6 +267,9 @@ class OrderDesk:
         if isinstance(command, CancelOrder):
             self.counts.cancels += 1
             self._engine.journal.record(command)
+            if self._engine.guard.listens:
+                order = self._engine.orders.get(command.client_order_id)
+                self._engine.guard.sent(command, "" if order is None else order.strategy)
         self._outbox.append(command)
         self._engine.touched = True
 
@@ -253,12 +300,16 @@ class OrderDesk:
             self._note_refusal(_not_now(request, RequestKind.REPLACE, blocked))
             return
         answer = self._gate.approve_replace(request, self._risk(channel))
+        if self._gate.verdicts:
+            self._note_verdicts(request)
         if isinstance(answer, Refused):
             self._note_refusal(answer)
             return
         engine.orders.replace_sent(order, request)
         engine.journal.record(request)
         self._outbox.append(answer)
+        if engine.guard.listens:
+            engine.guard.sent(request, request.strategy)
         engine.touched = True
 
     # --- answers ----------------------------------------------------------------------------
@@ -285,6 +336,7 @@ class OrderDesk:
             self._book(report, outcome)
         for outcome in outcomes[len(reports) :]:
             self._record_absent(outcome)
+        engine.guard.watch()
         for outcome in outcomes:
             self._announce(outcome)
 
@@ -297,6 +349,8 @@ class OrderDesk:
             self._engine.touched = True
         else:
             self._book(answer, outcome)
+            if outcome.fill is not None or outcome.then:
+                self._engine.guard.watch()
         self._announce(outcome)
 
     def _book(self, answer: Answer, outcome: Outcome) -> None:
@@ -310,6 +364,7 @@ class OrderDesk:
             engine.log("warning", "report about an order that is not ours", fields)
         if outcome.fill is not None:
             engine.portfolio.apply(outcome.fill)
+            engine.guard.on_fill(outcome.fill)
             engine.journal.record(outcome.fill)
             self.counts.fills += 1
         if outcome.amended is not None:

@@ -19,7 +19,7 @@ from botkit.model import (
 )
 from botkit.ports import Journal, Venue
 
-__all__ = ["Dispatcher"]
+__all__ = ["Dispatcher", "not_sent"]
 
 
 class Dispatcher:
@@ -52,6 +52,9 @@ class Dispatcher:
         else:
             self._send_recorded(commands)
 
+    def recall(self, reason: str) -> None:
+        """Give back what was taken and not handed over; here nothing waits between the two."""
+
     def _send_recorded(self, commands: Sequence[Command]) -> None:
         if self._faulty:
             self._faulty = False
@@ -74,7 +77,8 @@ class Dispatcher:
             self._venue_of[command.symbol].ask(command)
 
     def _give_back(self, command: Approved[NewOrder | ReplaceOrder], reason: str) -> None:
-        self._deliver(_not_sent(command.request, reason, self._now_ns()))
+        text = f"not sent, since it could not be recorded: {reason}"
+        self._deliver(not_sent(command.request, text, self._now_ns()))
 
     def _fail(self, commands: Sequence[Command], reason: str) -> None:
         """Send what needs no record, give back what does."""
@@ -88,14 +92,15 @@ class Dispatcher:
             self._deliver(JournalStatus(ok=False, reason=reason, receive_time_ns=self._now_ns()))
 
 
-def _not_sent(request: NewOrder | ReplaceOrder, reason: str, now_ns: int) -> SendFailed:
+def not_sent(request: NewOrder | ReplaceOrder, text: str, now_ns: int) -> SendFailed:
+    """Return the word that `request` surely never left, and why."""
     kind = RequestKind.NEW if isinstance(request, NewOrder) else RequestKind.REPLACE
     return SendFailed(
         symbol=request.symbol,
         client_order_id=request.client_order_id,
         request=kind,
         reached_venue=False,
-        text=f"not sent, since it could not be recorded: {reason}",
+        text=text,
         receive_time_ns=now_ns,
     )
 

@@ -9,6 +9,7 @@ from botkit.model import (
     Balance,
     CleanUpExpired,
     FeedEnded,
+    Halted,
     JournalStatus,
     Operation,
     OperatorCommand,
@@ -77,6 +78,7 @@ class Lifecycle:
         engine.desk.start(event.run_id)
         self.refresh()
         self._has_started = True
+        engine.guard.start()
         for slot in engine.slots.values():
             engine.call(slot, "on_start")
         for channel in engine.channels.values():
@@ -237,6 +239,7 @@ class Lifecycle:
 
     def _on_balance(self, balance: Balance) -> None:
         self.balances[balance.venue, balance.currency] = balance
+        self._engine.guard.on_balance(balance)
 
     def _on_journal_status(self, status: JournalStatus) -> None:
         engine = self._engine
@@ -272,6 +275,10 @@ class Lifecycle:
                 self._resume(target)
             case Operation.CANCEL_ALL:
                 self._cancel_target(target)
+            case Operation.HALT:
+                reason = command.reason or "no reason given"
+                halted = Halted(rule="operator", reason=reason, receive_time_ns=engine.now_ns)
+                engine.guard.trip(halted)
         self.refresh()
 
     def _resume(self, target: str) -> None:

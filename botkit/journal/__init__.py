@@ -3,6 +3,7 @@
 The file's shape is in `botkit.journal.database`; it can be read with any SQLite program.
 """
 
+from botkit.journal.database import hold_lock as hold_lock
 from botkit.journal.fold import OpenRun as OpenRun
 from botkit.journal.fold import OrderFold as OrderFold
 from botkit.journal.fold import OrderRecord as OrderRecord

@@ -16,7 +16,15 @@ from typing import Final
 
 from botkit.errors import AlreadyRunningError, ConfigError, JournalError
 
-__all__ = ["LockFile", "connect", "connect_read_only", "explain", "is_journal", "journal_paths"]
+__all__ = [
+    "LockFile",
+    "connect",
+    "connect_read_only",
+    "explain",
+    "hold_lock",
+    "is_journal",
+    "journal_paths",
+]
 
 APPLICATION_ID: Final = 0x626F746B  # "botk", so that a journal is told from any other file
 
@@ -98,6 +106,16 @@ class LockFile:
     def close(self) -> None:
         """Let the next one in. The file stays: removing it could remove another's lock."""
         self._file.close()
+
+
+@contextlib.contextmanager
+def hold_lock(state_dir: Path, bot: str) -> Iterator[None]:
+    """Hold the lock of `bot`: nobody runs it meanwhile. Raises `AlreadyRunningError`."""
+    lock = LockFile(journal_paths(state_dir, bot)[1], bot)
+    try:
+        yield
+    finally:
+        lock.close()
 
 
 def connect(path: Path, synchronous: str) -> sqlite3.Connection:

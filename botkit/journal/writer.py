@@ -15,7 +15,7 @@ from botkit.journal.fold import OpenRun, OrderFold, OrderRecord
 from botkit.journal.reader import LAST, read_batches
 from botkit.journal.run_hash import RunHash
 from botkit.model import EquityPoint, Refused, VenueStatus
-from botkit.ports import JournalEntry
+from botkit.ports import Checked, JournalEntry
 
 __all__ = ["SqliteJournal"]
 
@@ -26,7 +26,7 @@ KEPT_MAX: Final = 100_000
 ORDERS_MAY_REST: Final = 3  # exit code
 
 # Not about an order we have or money we moved, and able to come without end.
-EXPENDABLE: Final = frozenset({Refused, EquityPoint, VenueStatus})
+EXPENDABLE: Final = frozenset({Refused, Checked, EquityPoint, VenueStatus})
 
 encode: Final = msgspec.json.Encoder().encode
 decode_orders: Final = msgspec.json.Decoder(list[OrderRecord]).decode

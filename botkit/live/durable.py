@@ -8,7 +8,7 @@ from typing import Final
 
 import trio
 
-from botkit.engine.dispatch import Dispatcher
+from botkit.engine.dispatch import Dispatcher, not_sent
 from botkit.errors import JournalError
 from botkit.model import Approved, CancelOrder, ClientOrderId, Command, Instrument
 from botkit.ports import Journal, Venue
@@ -32,6 +32,7 @@ class DurableDispatcher(Dispatcher):
         super().__init__(journal, venues, instruments)
         self._waiting: list[Command] = []
         self._held: dict[ClientOrderId, bool] = {}
+        self._recalled: dict[ClientOrderId, str] = {}
         self._wake = trio.Event()
 
     def __call__(self, commands: Sequence[Command]) -> None:
@@ -49,6 +50,10 @@ class DurableDispatcher(Dispatcher):
                 self._send(command)
         self._wake.set()
 
+    def recall(self, reason: str) -> None:
+        """Hand over none of what is held back: once the disk has it, it is given back."""
+        self._recalled = dict.fromkeys(self._held, reason)
+
     async def serve(self) -> None:
         """Commit in a thread and send what was held back for it, until canceled."""
         while True:
@@ -62,7 +67,22 @@ class DurableDispatcher(Dispatcher):
                 self._fail(waiting, str(exc))
             else:
                 self._let_go(waiting)
-                self._send_recorded(waiting)
+                self._send_recorded(self._without_recalled(waiting))
+
+    def _without_recalled(self, commands: Sequence[Command]) -> list[Command]:
+        """Give back what was recalled; a cancel of such an order has nothing to cancel."""
+        kept: list[Command] = []
+        recalled, self._recalled = self._recalled, {}
+        for command in commands:
+            if isinstance(command, Approved):
+                name = command.request.client_order_id
+                if name in recalled:
+                    self._deliver(not_sent(command.request, recalled[name], self._now_ns()))
+                    continue
+            elif isinstance(command, CancelOrder) and command.client_order_id in recalled:
+                continue
+            kept.append(command)
+        return kept
 
     def _let_go(self, commands: Sequence[Command]) -> None:
         for command in commands:

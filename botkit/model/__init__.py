@@ -10,6 +10,8 @@ from botkit.model.events import CancelAction as CancelAction
 from botkit.model.events import CleanUpExpired as CleanUpExpired
 from botkit.model.events import Command as Command
 from botkit.model.events import Event as Event
+from botkit.model.events import HaltAction as HaltAction
+from botkit.model.events import Halted as Halted
 from botkit.model.events import JournalStatus as JournalStatus
 from botkit.model.events import MarketEvent as MarketEvent
 from botkit.model.events import Operation as Operation

@@ -31,6 +31,8 @@ __all__ = [
     "CleanUpExpired",
     "Command",
     "Event",
+    "HaltAction",
+    "Halted",
     "JournalStatus",
     "MarketEvent",
     "Operation",
@@ -135,7 +137,29 @@ class TimerAction(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="time
     receive_time_ns: int
 
 
-Action = SubmitAction | CancelAction | ReplaceAction | TimerAction
+class HaltAction(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="halt_action"):
+    """A strategy wants the whole bot halted: what `self.halt(reason)` makes."""
+
+    reason: str
+    strategy: str
+    receive_time_ns: int
+
+
+class Halted(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="halted"):
+    """The kill switch has tripped: nothing but reducing orders passes until a person clears it.
+
+    `rule` is the rule that tripped it, `operator`, or `strategies.NAME`; `limit` and `measured`
+    are text as a person reads them, empty where there is no number.
+    """
+
+    rule: str
+    reason: str
+    limit: str = ""
+    measured: str = ""
+    receive_time_ns: int = 0
+
+
+Action = SubmitAction | CancelAction | ReplaceAction | TimerAction | HaltAction
 """What a strategy's coroutine does enters as one of these, so that a re-run can feed it back."""
 
 
@@ -145,6 +169,7 @@ class Operation(StrEnum):
     PAUSE = "PAUSE"
     RESUME = "RESUME"
     CANCEL_ALL = "CANCEL_ALL"
+    HALT = "HALT"  # trips the kill switch
 
 
 class OperatorCommand(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="operator_command"):

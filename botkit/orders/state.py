@@ -225,6 +225,12 @@ class Order:
         # The old leg may fill to its end, and the new one start with what had not filled before.
         return self.order_qty + max(ZERO, new_qty - replacing.cum_qty)
 
+    def prices(self) -> tuple[Decimal | None, ...]:
+        """Return the limits it may rest at: two during a replace; None is any price at all."""
+        if self.replacing is None:
+            return (self.price,)
+        return self.price, self.replacing.request.price
+
     def cancel(self) -> None:
         """Ask the venue to end it. Returns at once; `await order.closed()` waits."""
         self._on_desk().cancel(self)

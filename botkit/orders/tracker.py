@@ -365,6 +365,25 @@ class Orders:
         ]
         return in_creation_order(found)
 
+    def against(self, symbol: str, side: Side) -> list[Order]:
+        """Return the open orders in `symbol` on the other side than `side`."""
+        return [
+            order
+            for group in self._groups.values()
+            if group.symbol == symbol
+            for order in group.orders.values()
+            if order.side is not side
+        ]
+
+    def added_leaves(self, request: ReplaceOrder) -> Decimal:
+        """Return by how much `request`, once sent, would raise what may fill."""
+        order = self._by_id.get(request.orig_client_order_id)
+        if order is None or order.is_closed:
+            return request.order_qty
+        if _group(order).venue.capabilities.replace_atomic:
+            return max(ZERO, request.order_qty - order.order_qty)
+        return max(ZERO, request.order_qty - order.cum_qty)
+
     @property
     def foreign(self) -> Mapping[tuple[str, str], ExecutionReport]:
         """The latest report of each order that is not ours, by venue and its id there."""

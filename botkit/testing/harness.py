@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 import attrs
 import trio
 
-from botkit.assembly import Plan, PlannedStrategy, assemble
+from botkit.assembly import Plan, PlannedStrategy, assemble, build_rules
 from botkit.backtest import drive
 from botkit.clock import BacktestClock
 from botkit.config import (
@@ -37,13 +37,14 @@ from botkit.model import (
     EquityPoint,
     FeedEnded,
     Fill,
+    Halted,
     MarketEvent,
     NewOrder,
     Refused,
     VenueStatus,
 )
 from botkit.orders import Order
-from botkit.ports import Deliver, JournalEntry, RiskRule, SimulatedVenue, Venue, VenueSetup
+from botkit.ports import Checked, Deliver, JournalEntry, SimulatedVenue, Venue, VenueSetup, Verdict
 from botkit.shell import Bot, ExitCode, run_bot
 from botkit.strategy import Strategy
 from botkit.testing.builders import START_NS, SYMBOL
@@ -113,6 +114,16 @@ class RunResult:
     def refused(self) -> list[Refused]:
         """What the gate refused."""
         return [entry for entry in self.journal if isinstance(entry, Refused)]
+
+    @property
+    def verdicts(self) -> list[tuple[Verdict, ...]]:
+        """What the rules with a limit said of each request, passes too, oldest request first."""
+        return [entry.verdicts for entry in self.journal if isinstance(entry, Checked)]
+
+    @property
+    def halted(self) -> Halted | None:
+        """What tripped the kill switch; None if nothing did."""
+        return next((entry for entry in self.journal if isinstance(entry, Halted)), None)
 
     @property
     def fills(self) -> list[Fill]:
@@ -259,14 +270,9 @@ def _plan(
         strategy_class=strategy_class,
         params=structure(strategy_class.Params, params, SOURCE, key="params"),
     )
-    rules = tuple(_rule(key, value) for key, value in risk.items())
-    return Plan(config=config, venues={"paper": venue}, strategies=(planned,), rules=rules)
-
-
-def _rule(key: str, value: object) -> RiskRule:
-    plugin: Any = load_plugin("botkit.risk", key, f"{SOURCE}: risk.{key}")
-    rule: RiskRule = plugin.from_config(value, f"{SOURCE}: risk.{key}")
-    return rule
+    return Plan(
+        config=config, venues={"paper": venue}, strategies=(planned,), rules=build_rules(config)
+    )
 
 
 def _run(plan: Plan, venue: SimulatedVenue, for_s: float | None) -> RunResult:

@@ -1,0 +1,233 @@
+"""What risk rules see of the engine: one view for the bot, and one for each narrower scope."""
+
+from decimal import Decimal
+from math import inf, nan
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from botkit.model import Instrument, NewOrder, OrdType, ReplaceOrder, Side
+from botkit.orders import Order
+from botkit.ports import RiskContext, RiskRule, RiskScope, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botkit.engine.core import Engine
+
+__all__ = ["EngineView", "ScopedRule"]
+
+ZERO: Final = Decimal(0)
+
+
+@attrs.frozen
+class ScopedRule:
+    """A rule for a part of the bot; `key` is where the config has it.
+
+    Requests from outside its scope pass.
+    """
+
+    key: str
+    scope: RiskScope
+    rule: RiskRule
+
+    def check(self, request: NewOrder | ReplaceOrder, context: RiskContext) -> Verdict:
+        """Ask the rule, with the context of the scope."""
+        if not self.scope.covers(request.symbol, request.strategy):
+            return Verdict(self.key, passed=True)
+        narrow = context.view.narrowed(self.scope).context(request.symbol)
+        verdict = self.rule.check(request, narrow)
+        return Verdict(
+            self.key,
+            verdict.passed,
+            verdict.limit,
+            verdict.measured,
+            verdict.text and f"{self.key}: {verdict.text}",
+            verdict.in_the_way,
+        )
+
+
+class EngineView:
+    """One scope of a running engine. Implements `botkit.ports.RiskView`."""
+
+    def __init__(self, engine: "Engine", scope: RiskScope) -> None:
+        self._engine = engine
+        self.scope = scope
+        self.instruments: Mapping[str, Instrument] = {
+            symbol: instrument
+            for symbol, instrument in engine.settings.instruments.items()
+            if scope.covers(symbol, scope.strategy)
+        }
+        self._narrowed: dict[RiskScope, EngineView] = {scope: self}
+        self._contexts: dict[str, RiskContext] = {}
+        # By venue and currency: what fills took since the venue last told the balance.
+        self.spent: dict[tuple[str, str], Decimal] = {}
+
+    @property
+    def now_ns(self) -> int:
+        """The engine's time."""
+        return self._engine.now_ns
+
+    def narrowed(self, scope: RiskScope) -> "EngineView":
+        """Return the view of a part of the bot, always the same."""
+        view = self._narrowed.get(scope)
+        if view is None:
+            view = self._narrowed[scope] = EngineView(self._engine, scope)
+            view.spent = self.spent
+        return view
+
+    def context(self, symbol: str) -> RiskContext:
+        """Return this scope's context for one instrument, brought up to date."""
+        context = self._contexts.get(symbol)
+        if context is None:
+            context = self._contexts[symbol] = RiskContext(
+                instrument=self._engine.settings.instruments[symbol],
+                bid_px=nan,
+                ask_px=nan,
+                now_ns=0,
+                workload=self if self.scope.strategy or self.scope.venue else self._engine.orders,
+                position=self.position,
+                view=self,
+            )
+        context.bid_px, context.ask_px = self.touch(symbol)
+        context.now_ns = self._engine.now_ns
+        return context
+
+    # --- orders -----------------------------------------------------------------------------
+
+    def leaves(self, symbol: str, side: Side) -> Decimal:
+        """Return the most that may still fill on `side`."""
+        orders, strategy = self._engine.orders, self.scope.strategy
+        if not strategy:
+            return orders.leaves(symbol, side)
+        return sum(
+            (
+                order.worst_leaves()
+                for order in orders.working(strategy=strategy, symbol=symbol)
+                if order.side is side
+            ),
+            ZERO,
+        )
+
+    def open_orders(self, symbol: str | None = None) -> int:
+        """Return how many orders may be working, of one instrument or of all."""
+        scope = self.scope
+        if not (scope.strategy or scope.venue):
+            return self._engine.orders.open_orders(symbol)
+        return len(self._working(symbol))
+
+    def _working(self, symbol: str | None = None) -> list[Order]:
+        scope = self.scope
+        return self._engine.orders.working(
+            strategy=scope.strategy or None, symbol=symbol, venue=scope.venue or None
+        )
+
+    def added_leaves(self, request: ReplaceOrder) -> Decimal:
+        """Return by how much a replace raises what may fill, old plus new if not atomic."""
+        return self._engine.orders.added_leaves(request)
+
+    def against(self, symbol: str, side: Side) -> list[Order]:
+        """Return the open orders of the scope on the other side than `side`."""
+        strategy = self.scope.strategy
+        found = self._engine.orders.against(symbol, side)
+        return [order for order in found if order.strategy == strategy] if strategy else found
+
+    # --- markets ----------------------------------------------------------------------------
+
+    def touch(self, symbol: str) -> tuple[float, float]:
+        """Return best bid and ask; nan where unknown."""
+        return self._engine.channels[symbol].market.touch
+
+    def age_ns(self, symbol: str) -> int | None:
+        """Return how old the last quote or book is; None if there is none, or a gap since."""
+        channel = self._engine.channels[symbol]
+        quote = channel.market.quote
+        if quote is None:
+            return None
+        return self._engine.now_ns - max(quote.receive_time_ns, channel.book_ns)
+
+    # --- money ------------------------------------------------------------------------------
+
+    def position(self, symbol: str) -> Decimal:
+        """Return the signed position, in base units (contracts)."""
+        return self._engine.portfolio.position(symbol, self.scope.strategy or None)
+
+    def total(self, venue: str, currency: str) -> Decimal | None:
+        """Return what the account surely has: the venue's total less what fills took since."""
+        balance = self._engine.lifecycle.balances.get((venue, currency))
+        if balance is None:
+            return None
+        return balance.total - self.spent.get((venue, currency), ZERO)
+
+    def reserved(self, venue: str, currency: str) -> Decimal | None:
+        """Return the most our open spot orders may spend; None if one has no price to tell by.
+
+        Of the whole bot, in every scope: an account knows no strategies.
+        """
+        total = ZERO
+        for order in self._engine.orders.working(venue=venue):
+            spends = _spends(order, currency, self.touch(order.symbol)[1])
+            if spends is None:
+                return None
+            total += spends
+        return total
+
+    def profit(self, currency: str) -> Decimal | None:
+        """Return realised + unrealised - fees of this run; None if a mark or rate is missing."""
+        scope = self.scope
+        made = self._engine.portfolio.profit(
+            self.touch, lambda strategy, symbol: scope.covers(symbol, strategy)
+        )
+        if made is None:
+            return None
+        total = ZERO
+        for source, amount in made.items():
+            converted = self.convert(amount, source, currency)
+            if converted is None:
+                return None
+            total += converted
+        return total
+
+    def convert(self, amount: Decimal, source: str, target: str) -> Decimal | None:
+        """Return an amount in another currency, at the touch that makes it least.
+
+        The rate is that of a spot instrument of this bot between the two; None if there is none.
+        """
+        if source == target or not amount:
+            return amount
+        for symbol, instrument in self._engine.settings.instruments.items():
+            if instrument.inverse or instrument.contract_multiplier != 1:
+                continue
+            bid_px, ask_px = self.touch(symbol)
+            if (instrument.base, instrument.quote) == (source, target):
+                px = _known(bid_px if amount > 0 else ask_px)
+                if px is not None:
+                    return amount * px
+            elif (instrument.quote, instrument.base) == (source, target):
+                px = _known(ask_px if amount > 0 else bid_px)
+                if px is not None:
+                    return amount / px
+        return None
+
+
+def _known(px: float) -> Decimal | None:
+    """Return a price of the market as money; None if there is none."""
+    return Decimal(repr(float(px))) if 0 < px < inf else None
+
+
+def _spends(order: Order, currency: str, ask_px: float) -> Decimal | None:
+    """Return the most `order` may spend of `currency`; None if nobody can tell."""
+    instrument = order.instrument
+    if instrument.inverse or instrument.contract_multiplier != 1:
+        return ZERO
+    if order.side is Side.SELL:
+        return order.worst_leaves() if instrument.base == currency else ZERO
+    if instrument.quote != currency:
+        return ZERO
+    prices = [price for price in order.prices() if price is not None]
+    if order.ord_type in (OrdType.MARKET, OrdType.STOP):
+        ask = _known(ask_px)
+        if ask is None:
+            return None
+        prices = [ask if order.stop_px is None else max(ask, order.stop_px)]
+    return max(prices) * order.worst_leaves()

@@ -1,0 +1,78 @@
+"""Self-trade: no order that could trade with one of the bot's own, whichever strategy's."""
+
+from decimal import Decimal
+from typing import Any, ClassVar, Literal
+
+import attrs
+
+from botkit.errors import ConfigError
+from botkit.model import NewOrder, ReplaceOrder, Side
+from botkit.ports import RiskContext, Verdict, WorkingOrder
+
+__all__ = ["SelfTrade"]
+
+ZERO = Decimal(0)
+
+
+@attrs.frozen
+class SelfTrade:
+    """`self_trade = "refuse"`, or `"cancel"` to cancel the resting order as well.
+
+    Every open order on the other side counts: in flight, UNKNOWN, being canceled, either price
+    of a replace. One without a limit (MARKET, STOP) meets any price. `measured` is how many are
+    in the way. A reducing order has them canceled under either setting; it is refused until they
+    are confirmed gone, and may then be sent again.
+    """
+
+    key: ClassVar[str] = "self_trade"
+    setting: Literal["refuse", "cancel"]
+
+    @classmethod
+    def from_config(cls, value: Any, source: str) -> "SelfTrade":
+        """Build from the config's value."""
+        if value not in ("refuse", "cancel"):
+            raise ConfigError(f'{source}: found {value!r}, allowed: "refuse" or "cancel"')
+        return cls(value)
+
+    def check(self, request: NewOrder | ReplaceOrder, context: RiskContext) -> Verdict:
+        """Refuse what could meet an open order of the bot's own."""
+        symbol, side = request.symbol, request.side
+        if not context.workload.leaves(symbol, side.opposite):
+            return Verdict(self.key, passed=True, limit=ZERO, measured=ZERO)
+        price, is_buy = request.price, side is Side.BUY
+        met = [
+            each
+            for each in context.view.against(symbol, side)
+            if _meets(price, each, is_buy=is_buy)
+        ]
+        if not met:
+            return Verdict(self.key, passed=True, limit=ZERO, measured=ZERO)
+        cancels = self.setting == "cancel" or context.is_reducing(request)
+        names = tuple(each.client_order_id for each in met)
+        text = (
+            f"it could trade with {len(met)} of the bot's own orders in {symbol} "
+            f"({', '.join(f'{each.client_order_id} of {each.strategy}' for each in met)}): "
+            + (
+                "they are being canceled, send it again when they are gone"
+                if cancels
+                else "cancel them first or price it apart"
+            )
+        )
+        return Verdict(
+            self.key,
+            passed=False,
+            limit=ZERO,
+            measured=Decimal(len(met)),
+            text=text,
+            in_the_way=names if cancels else (),
+        )
+
+
+def _meets(price: Decimal | None, resting: WorkingOrder, *, is_buy: bool) -> bool:
+    """Tell whether an order at `price` could trade with `resting`."""
+    if price is None:
+        return True
+    return any(
+        other is None or (price >= other if is_buy else price <= other)
+        for other in resting.prices()
+    )
