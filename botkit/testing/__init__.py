@@ -6,6 +6,7 @@ real paper venue; the builders make the market data, orders and reports that tes
 
 from botkit.testing.builders import START_NS as START_NS
 from botkit.testing.builders import SYMBOL as SYMBOL
+from botkit.testing.builders import build_context as build_context
 from botkit.testing.builders import build_instrument as build_instrument
 from botkit.testing.builders import build_new_order as build_new_order
 from botkit.testing.builders import build_quote as build_quote

@@ -12,6 +12,7 @@ from botkit.model import (
     ClientOrderId,
     ExecType,
     ExecutionReport,
+    FillSource,
     Instrument,
     Level,
     NewOrder,
@@ -23,10 +24,13 @@ from botkit.model import (
     Trade,
     VenueStatus,
 )
+from botkit.orders import Orders
+from botkit.ports import Capabilities, RiskContext
 
 __all__ = [
     "START_NS",
     "SYMBOL",
+    "build_context",
     "build_instrument",
     "build_new_order",
     "build_quote",
@@ -57,6 +61,28 @@ def build_instrument(symbol: str = SYMBOL, **terms: Any) -> Instrument:
     for key in _MONEY & fields.keys():
         fields[key] = _decimal(fields[key])
     return Instrument(symbol=symbol, **{"base": base, "quote": quote or "EUR", **fields})
+
+
+def build_context(
+    bid_px: float = 99.0,
+    ask_px: float = 101.0,
+    *,
+    position: Number = 0,
+    now_ns: int = START_NS,
+    instrument: Instrument | None = None,
+) -> RiskContext:
+    """Return what a rule may look at: a market, a position, and no open orders."""
+    instrument = instrument or build_instrument()
+    capabilities = Capabilities(client_order_ids=True, fill_source=FillSource.EXECUTIONS)
+    held = _decimal(position)
+    return RiskContext(
+        instrument=instrument,
+        bid_px=bid_px,
+        ask_px=ask_px,
+        now_ns=now_ns,
+        workload=Orders(capabilities={instrument.venue: capabilities}),
+        position=lambda _: held,
+    )
 
 
 def build_quote(
