@@ -254,6 +254,9 @@ def test_a_venue_that_only_lacks_market_data_takes_orders() -> None:
     bench.engine.handle(VenueStatus(venue="paper", reason="closed", **parts))
     assert bench.refusal() == "paper is not ready for orders: closed"
     assert bench.order.ord_status is OrdStatus.NEW
+    parts.update(order_entry=True, private=False)
+    bench.engine.handle(VenueStatus(venue="paper", reason="deaf", **parts))
+    assert bench.refusal() == "paper is not ready for orders: deaf"
 
 
 def test_the_run_is_ready_once_when_every_venue_is_up() -> None:
@@ -387,6 +390,25 @@ def test_an_order_that_changes_during_the_stop_is_canceled_again_when_due() -> N
     assert len(bench.rig.cancels) == 1  # under way
     bench.engine.handle(Tick(time_ns(6.5)))
     assert len(bench.rig.cancels) == 2
+
+
+def test_an_order_that_appears_during_the_stop_is_canceled() -> None:
+    bench = Bench()
+    lost = bench.place()
+    bench.engine.handle(
+        SendFailed(
+            symbol=SYMBOL,
+            client_order_id=lost.client_order_id,
+            request=RequestKind.NEW,
+            reached_venue=False,
+            text="no link",
+            receive_time_ns=time_ns(1),
+        )
+    )
+    stop(bench)
+    assert lost.client_order_id not in bench.canceled()
+    bench.rig.report(lost, OrdStatus.NEW, 2)
+    assert bench.canceled() == [bench.order.client_order_id, lost.client_order_id]
 
 
 def test_a_run_that_never_started_is_not_told_of_its_stop_and_cannot_start_after_it() -> None:
