@@ -10,6 +10,7 @@ from botkit.model import (
     AskListing,
     AskStatus,
     Balance,
+    CancelAction,
     CleanUpExpired,
     ClientOrderId,
     ExecId,
@@ -22,6 +23,7 @@ from botkit.model import (
     OrderCancelReject,
     OrderListing,
     OrdStatus,
+    ReplaceAction,
     RequestKind,
     RunStarted,
     SendFailed,
@@ -344,6 +346,23 @@ def test_a_strategy_cancels_its_own_orders_of_one_instrument_or_all() -> None:
     assert bench.canceled() == ["rig-run-2"]
     bench.actor.cancel_all()
     assert bench.canceled() == ["rig-run-2", "rig-run-1", "rig-run-3"]
+
+
+def test_wishes_about_orders_nobody_has_do_nothing() -> None:
+    bench = Bench()
+    name, stamp = ClientOrderId("nobody's"), time_ns(1)
+    sent = len(bench.rig.sent)
+    bench.engine.handle(CancelAction(client_order_id=name, strategy="a", receive_time_ns=stamp))
+    bench.engine.handle(
+        ReplaceAction(
+            client_order_id=name,
+            price=None,
+            order_qty=Decimal(1),
+            strategy="a",
+            receive_time_ns=stamp,
+        )
+    )
+    assert len(bench.rig.sent) == sent
 
 
 # --- the journal ----------------------------------------------------------------------------
