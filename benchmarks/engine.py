@@ -40,6 +40,7 @@ from venues.paper import PaperVenue
 SYMBOL = "paper:BTC-EUR"
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 10_000_000
+JUMP_TICKS = 500  # market_maker quotes about 300 from the fair price
 CONFIG = """
 [bot]
 name = "bench"
@@ -149,9 +150,14 @@ def build_empty_engine() -> Engine:
 
 
 def build_quotes(count: int) -> list[Quote]:
-    """Return a random walk of quotes with a spread of one to three ticks."""
+    """Return a random walk of quotes with a spread of two to six ticks.
+
+    Every tenth quote jumps beyond where `market_maker` quotes, up or down, so one is filled.
+    """
     rng = np.random.default_rng(1)
-    mids = 6_000_000 + np.cumsum(rng.integers(-60, 61, size=count))
+    moves = rng.integers(-60, 61, size=count)
+    moves[::10] = rng.choice((-JUMP_TICKS, JUMP_TICKS), size=len(moves[::10]))
+    mids = 6_000_000 + np.cumsum(moves)
     halves = rng.integers(1, 4, size=count)
     sizes = rng.uniform(0.5, 2.0, size=(count, 2))
     return [
