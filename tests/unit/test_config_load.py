@@ -47,6 +47,10 @@ def problems(
     return [problem.removeprefix(f"{path}: ") for problem in caught.value.problems]
 
 
+def test_a_byte_order_mark_is_no_part_of_a_config(tmp_path: Path) -> None:
+    assert load(write(tmp_path, "\ufeff" + GOOD)) == load(write(tmp_path, GOOD))
+
+
 def test_a_config_is_read_with_its_defaults(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
     assert load(path) == Config(
