@@ -190,6 +190,11 @@ class Order:
         return self.cum_qty >= self.order_qty and self.cash_order_qty is None
 
     @property
+    def has_outgrown(self) -> bool:
+        """True if more has filled than was ordered: a replace told as not done was done."""
+        return self.cum_qty > self.order_qty
+
+    @property
     def leaves_qty(self) -> Decimal:
         """Quantity still working; 0 once closed."""
         if self.ord_status in CLOSED or self.cum_qty > self.order_qty:

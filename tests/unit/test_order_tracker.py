@@ -315,6 +315,22 @@ def test_a_replace_declined_after_the_old_quantity_filled_ends_the_order(bench: 
     assert status_of(order) is OrdStatus.FILLED
 
 
+@pytest.mark.parametrize("said", [OrdStatus.NEW, None])
+def test_a_replace_declined_after_more_than_the_old_quantity_filled_was_done(
+    bench: Bench, said: OrdStatus | None
+) -> None:
+    """The fills are facts and the decline is not: the order is UNKNOWN, and all of it counts."""
+    order = bench.add()
+    bench.say(order, OrdStatus.NEW)
+    bench.replace(order, 1)
+    fill = {"exec_id": "e1", "last_qty": Decimal(11), "last_px": Decimal(1)}
+    bench.say(order, OrdStatus.PARTIALLY_FILLED, **fill)
+    bench.decline(order, response_to=RequestKind.REPLACE, ord_status=said)
+    assert status_of(order) is OrdStatus.UNKNOWN
+    assert order.cum_qty == 11
+    assert order.replacing is not None
+
+
 def test_declines_take_back_only_what_they_are_about(bench: Bench) -> None:
     order = bench.add()
     bench.say(order, OrdStatus.NEW)
