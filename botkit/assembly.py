@@ -220,5 +220,5 @@ def assemble(
 
 
 def replay_run_id(config: Config) -> str:
-    """Return the run id of a full-speed run: the same for the same config and seed."""
+    """Return the run id of a full-speed run: the same for the same config, seeds included."""
     return hashlib.blake2b(config.show().encode(), digest_size=5).hexdigest()
