@@ -290,10 +290,13 @@ def test_what_nobody_expected_is_shown_without_secrets(
 ) -> None:
     monkeypatch.setenv("UNIT_KEY", "hunter2hunter2")
     (tmp_path / "odd.py").write_text(
+        "import attrs\n"
         "from botkit import Strategy\n"
         "class Odd(Strategy):\n"
-        "    def __init__(self) -> None:\n"
-        "        raise RuntimeError('hunter2hunter2')\n"
+        "    @attrs.frozen\n"
+        "    class Params:\n"
+        "        def __attrs_post_init__(self) -> None:\n"
+        "            raise RuntimeError('hunter2hunter2')\n"
     )
     text = re.sub("params = .*", "", CONFIG).replace("market_maker", "./odd.py:Odd")
     (tmp_path / "odd.toml").write_text(text.replace('name = "unit"', 'name = "${UNIT_KEY}"'))
