@@ -1,8 +1,10 @@
 """From a config to a bot: plug-ins found and checked, then put together around an engine."""
 
 import hashlib
+import inspect
 import math
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +21,7 @@ from botkit.model import Halted, Instrument
 from botkit.ports import Journal, RiskRule, RiskScope, SimulatedVenue, Venue, VenueSetup
 from botkit.scope import CleanUpBudget
 from botkit.shell import Bot
-from botkit.strategy import Strategy
+from botkit.strategy import HOOKS, Strategy
 
 __all__ = ["Plan", "PlannedStrategy", "assemble", "build_rules", "check", "replay_run_id"]
 
@@ -93,15 +95,15 @@ def _speed(venue: Venue) -> float:
     return venue.speed if isinstance(venue, SimulatedVenue) else 1.0
 
 
-def check(config: Config) -> Plan:
+def check(config: Config, known: Sequence[str] = ()) -> Plan:
     """Find and build every plug-in of `config`; nothing connects.
 
     Raises
     ------
     ConfigError
-        With the problems of all of them at once.
+        With the problems of all of them at once, after those `known` from reading the config.
     """
-    problems: list[str] = []
+    problems = list(known)
 
     def attempt(build: Callable[[], Any]) -> Any:
         try:
@@ -112,6 +114,8 @@ def check(config: Config) -> Plan:
     venues = {name: attempt(partial(_build_venue, config, name)) for name in config.venues}
     strategies = [attempt(partial(_plan_strategy, config, each)) for each in config.strategies]
     rules = attempt(partial(build_rules, config)) or ()
+    if not known:  # else strategies may be missing, and what they trade
+        problems += _untraded(config)
     if problems:
         raise ConfigError(problems)
     return Plan(config=config, venues=venues, strategies=tuple(strategies), rules=rules)
@@ -146,8 +150,28 @@ def _plan_strategy(config: Config, table: StrategyConfig) -> PlannedStrategy:
             f"{source}.type: {found.__qualname__}.Params is no attrs class: "
             "put @attrs.frozen above it"
         )
+    if wrong := _wrong_hooks(found):
+        raise ConfigError([f"{source}.type: {found.__qualname__}.{text}" for text in wrong])
     params = structure(found.Params, table.params, source, key="params")
     return PlannedStrategy(config=table, strategy_class=found, params=params)
+
+
+def _wrong_hooks(found: type[Strategy]) -> list[str]:
+    """Return a clause for each hook that waits, which nobody would wait for, and a plain `run`."""
+    waiting = [
+        f"{name} is a coroutine function, but hooks do not wait: make it a plain def, and put "
+        "what waits into async def run(self)"
+        for name in sorted(HOOKS)
+        if _waits(getattr(found, name))
+    ]
+    run = found.run
+    if not inspect.iscoroutinefunction(run) and not hasattr(run, "__wrapped__"):
+        waiting.append("run is a plain function: make it async def run(self)")
+    return waiting
+
+
+def _waits(hook: object) -> bool:
+    return inspect.iscoroutinefunction(hook) or inspect.isasyncgenfunction(hook)
 
 
 def build_rules(config: Config) -> tuple[RiskRule | ScopedRule, ...]:
@@ -163,7 +187,7 @@ def build_rules(config: Config) -> tuple[RiskRule | ScopedRule, ...]:
     for prefix, scope, table in _risk_tables(config, problems):
         for key, value in table.items():
             try:
-                rule = _build_rule(config, key, value, f"{config.source}: risk.{prefix}{key}")
+                rule = _build_rule(key, value, f"{config.source}: risk.{prefix}{key}")
             except ConfigError as exc:
                 problems.extend(exc.problems)
                 continue
@@ -199,16 +223,23 @@ def _risk_tables(
     return found
 
 
-def _build_rule(config: Config, key: str, value: Any, source: str) -> RiskRule:
-    traded = dict.fromkeys(symbol for each in config.strategies for symbol in each.symbols)
-    if isinstance(value, Mapping):
-        strays = [name for name in value if ":" in name and name not in traded]
-        if strays:  # a limit that would never be looked at
-            allowed = ", ".join(traded)
-            raise ConfigError([f"{source}: found {name!r}, allowed: {allowed}" for name in strays])
+def _build_rule(key: str, value: Any, source: str) -> RiskRule:
     plugin: Any = load_plugin("botkit.risk", key, source)
     rule: RiskRule = plugin.from_config(value, source)
     return rule
+
+
+def _untraded(config: Config) -> list[str]:
+    """Return a sentence for each limit of an instrument that nobody trades: never looked at."""
+    traded = dict.fromkeys(symbol for each in config.strategies for symbol in each.symbols)
+    return [
+        f"{config.source}: risk.{prefix}{key}: found {name!r}, allowed: {', '.join(traded)}"
+        for prefix, _, table in _risk_tables(config, [])
+        for key, value in table.items()
+        if isinstance(value, Mapping)
+        for name in value
+        if ":" in name and name not in traded
+    ]
 
 
 def _nobody(_: Halted) -> None:
@@ -258,7 +289,7 @@ def assemble(
     budget = CleanUpBudget(config.bot.clean_up / NS_PER_S)
     for planned in plan.strategies:
         engine.add_strategy(
-            planned.strategy_class(),
+            _made(planned, config.source),
             name=planned.config.name,
             symbols=planned.config.symbols,
             params=planned.params,
@@ -275,6 +306,19 @@ def assemble(
     )
 
 
+def _made(planned: PlannedStrategy, source: str) -> Strategy:
+    cls = planned.strategy_class
+    try:
+        return cls()
+    except Exception as exc:
+        (*_, last) = traceback.extract_tb(exc.__traceback__)
+        raise ConfigError(
+            f"{source}: strategies.{planned.config.name}: {cls.__qualname__}() cannot be made: "
+            f"{type(exc).__name__}: {exc} ({last.filename}, line {last.lineno}); __init__ takes "
+            "no arguments, set up in on_start"
+        ) from exc
+
+
 def replay_run_id(config: Config) -> str:
-    """Return the run id of a full-speed run: the same for the same config and seed."""
+    """Return the run id of a full-speed run: the same for the same config, seeds included."""
     return hashlib.blake2b(config.show().encode(), digest_size=5).hexdigest()

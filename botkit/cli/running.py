@@ -156,16 +156,27 @@ class _Run:
             started_ns=wall_time_ns(),
         )
         started_ns, cpu_ns = clock.now_ns(), cpu_time_ns()
+
+        def finish() -> None:
+            self._finish(
+                bot,
+                run_ns=max(clock.now_ns(), bot.engine.now_ns) - started_ns,
+                cpu_ns=cpu_time_ns() - cpu_ns,
+                full_speed=full_speed,
+            )
+
+        def abandon() -> None:
+            finish()
+            self._screen.close()
+            self._journal.close()
+            self._watch.end_process(self._exit_code)
+
+        bot.abandon = abandon
         if isinstance(clock, BacktestClock):
             await self._play(bot, clock)
         else:
             await self._live(bot)
-        self._finish(
-            bot,
-            run_ns=max(clock.now_ns(), bot.engine.now_ns) - started_ns,
-            cpu_ns=cpu_time_ns() - cpu_ns,
-            full_speed=full_speed,
-        )
+        finish()
         return self._exit_code
 
     # --- before -----------------------------------------------------------------------------

@@ -52,6 +52,15 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return call_cli
 
 
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, entry_points: str) -> None:
+    """Make a distribution with these entry points known for this test."""
+    dist = folder / "somebodys-1.0.dist-info"
+    dist.mkdir()
+    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: somebodys\nVersion: 1.0\n")
+    (dist / "entry_points.txt").write_text(entry_points)
+    monkeypatch.syspath_prepend(str(folder))
+
+
 # --- help and usage -----------------------------------------------------------------------------
 
 
@@ -137,14 +146,24 @@ def test_run_refuses_to_be_live_on_paper(cli: Cli) -> None:
     assert "nothing to be live on; leave --live out" in err
 
 
-@pytest.mark.parametrize(("live", "says"), [((), "are real ones"), (("--live",), '"kraken"')])
 def test_run_does_not_trade_a_real_venue_unasked(
-    cli: Cli, live: tuple[str, ...], says: str
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, out, err = cli("run", "unit.toml", *live, "--set", "venues.paper.type=kraken")
+    install(tmp_path, monkeypatch, "[botkit.venues]\nkraken = venues.paper:PaperVenue\n")
+
+    code, out, err = cli("run", "unit.toml", "--set", "venues.paper.type=kraken")
 
     assert code == 2
-    assert says in err
+    assert "venues paper are real ones" in err
+    assert not out
+
+
+@pytest.mark.parametrize("live", [(), ("--live",)])
+def test_run_names_a_venue_that_is_not_installed(cli: Cli, live: tuple[str, ...]) -> None:
+    code, out, err = cli("run", "unit.toml", *live, "--set", "venues.paper.type=papr")
+
+    assert code == 2
+    assert "did you mean 'paper'?" in err
     assert not out
 
 
@@ -271,10 +290,13 @@ def test_what_nobody_expected_is_shown_without_secrets(
 ) -> None:
     monkeypatch.setenv("UNIT_KEY", "hunter2hunter2")
     (tmp_path / "odd.py").write_text(
+        "import attrs\n"
         "from botkit import Strategy\n"
         "class Odd(Strategy):\n"
-        "    def __init__(self) -> None:\n"
-        "        raise RuntimeError('hunter2hunter2')\n"
+        "    @attrs.frozen\n"
+        "    class Params:\n"
+        "        def __attrs_post_init__(self) -> None:\n"
+        "            raise RuntimeError('hunter2hunter2')\n"
     )
     text = re.sub("params = .*", "", CONFIG).replace("market_maker", "./odd.py:Odd")
     (tmp_path / "odd.toml").write_text(text.replace('name = "unit"', 'name = "${UNIT_KEY}"'))
@@ -305,6 +327,56 @@ def test_check_exits_2_with_every_problem(cli: Cli) -> None:
     assert not out
     assert "qty" in err
     assert "max_order_notional" in err
+
+
+def test_check_tells_the_problems_of_file_venues_strategies_and_rules_together(
+    cli: Cli, tmp_path: Path
+) -> None:
+    wrong = (
+        CONFIG.replace('name = "unit"', 'nmae = "unit"')
+        .replace("seed = 7", "sede = 7")
+        .replace("maker_bps", "maker_bsp")
+        .replace('qty = "0.01"', 'qty = "-1"')
+        .replace("max_order_notional", "max_order_notionl")
+    )
+    (tmp_path / "wrong.toml").write_text(wrong)
+
+    code, _, err = cli("check", "wrong.toml")
+
+    assert code == 2
+    for place in (
+        "bot.name",
+        "bot.nmae",
+        "venues.paper.fees.maker_bsp",
+        "venues.paper.feed.sede",
+        "strategies.market_maker.params.qty",
+        "risk.max_order_notionl",
+    ):
+        assert f"wrong.toml: {place}: " in err
+
+
+def test_check_leaves_alone_what_an_unset_variable_would_have_filled_in(
+    cli: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / "unset.toml").write_text(CONFIG.replace('"0.01"', '"${BOTKIT_UNSET}"'))
+
+    code, _, err = cli("check", "unset.toml")
+
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert "BOTKIT_UNSET is not set" in err
+
+
+def test_check_says_nothing_of_limits_while_strategies_cannot_be_read(
+    cli: Cli, tmp_path: Path
+) -> None:
+    limits = CONFIG.replace('= "5000"', '= { "paper:BTC-EUR" = "5000" }')
+    (tmp_path / "wrong.toml").write_text(limits.replace('type = "market_maker"', "type = 5"))
+
+    code, _, err = cli("check", "wrong.toml")
+
+    assert code == 2
+    assert [line.split(": ")[1] for line in err.splitlines()] == ["strategies.0.type"]
 
 
 def test_check_says_where_there_are_no_rules(cli: Cli, tmp_path: Path) -> None:
@@ -340,11 +412,7 @@ def test_list_shows_plug_ins(cli: Cli, kind: str, words: list[str]) -> None:
 def test_list_goes_on_past_a_plug_in_that_cannot_be_loaded(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dist = tmp_path / "somebodys-1.0.dist-info"
-    dist.mkdir()
-    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: somebodys\nVersion: 1.0\n")
-    (dist / "entry_points.txt").write_text("[botkit.risk]\naardvark = no_such_module:Rule\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    install(tmp_path, monkeypatch, "[botkit.risk]\naardvark = no_such_module:Rule\n")
 
     code, out, _ = cli("list", "risk")
 
@@ -399,7 +467,9 @@ def test_new_overwrites_nothing(cli: Cli, tmp_path: Path) -> None:
     assert not (tmp_path / "mine.py").exists()
 
 
-@pytest.mark.parametrize("name", ["Mine", "2nd", "my-maker", "../up", "", "random", "class", "run"])
+@pytest.mark.parametrize(
+    "name", ["Mine", "2nd", "my-maker", "../up", "", "random", "class", "run", "trio"]
+)
 def test_new_refuses_what_is_no_good_module_name(cli: Cli, tmp_path: Path, name: str) -> None:
     before = sorted(tmp_path.iterdir())
 

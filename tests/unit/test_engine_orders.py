@@ -10,6 +10,7 @@ from botkit.model import (
     AskListing,
     AskStatus,
     Balance,
+    CancelAction,
     CleanUpExpired,
     ClientOrderId,
     ExecId,
@@ -22,6 +23,7 @@ from botkit.model import (
     OrderCancelReject,
     OrderListing,
     OrdStatus,
+    ReplaceAction,
     RequestKind,
     RunStarted,
     SendFailed,
@@ -254,6 +256,9 @@ def test_a_venue_that_only_lacks_market_data_takes_orders() -> None:
     bench.engine.handle(VenueStatus(venue="paper", reason="closed", **parts))
     assert bench.refusal() == "paper is not ready for orders: closed"
     assert bench.order.ord_status is OrdStatus.NEW
+    parts.update(order_entry=True, private=False)
+    bench.engine.handle(VenueStatus(venue="paper", reason="deaf", **parts))
+    assert bench.refusal() == "paper is not ready for orders: deaf"
 
 
 def test_the_run_is_ready_once_when_every_venue_is_up() -> None:
@@ -343,6 +348,23 @@ def test_a_strategy_cancels_its_own_orders_of_one_instrument_or_all() -> None:
     assert bench.canceled() == ["rig-run-2", "rig-run-1", "rig-run-3"]
 
 
+def test_wishes_about_orders_nobody_has_do_nothing() -> None:
+    bench = Bench()
+    name, stamp = ClientOrderId("nobody's"), time_ns(1)
+    sent = len(bench.rig.sent)
+    bench.engine.handle(CancelAction(client_order_id=name, strategy="a", receive_time_ns=stamp))
+    bench.engine.handle(
+        ReplaceAction(
+            client_order_id=name,
+            price=None,
+            order_qty=Decimal(1),
+            strategy="a",
+            receive_time_ns=stamp,
+        )
+    )
+    assert len(bench.rig.sent) == sent
+
+
 # --- the journal ----------------------------------------------------------------------------
 
 
@@ -366,6 +388,18 @@ def stop(bench: Bench, after_s: float = 1) -> None:
     bench.engine.handle(StopRequested(reason="enough", receive_time_ns=time_ns(after_s)))
 
 
+def test_a_strategy_that_quotes_again_where_an_order_ended_hears_no_refusals_while_stopping() -> (
+    None
+):
+    bench = Bench(ALL)
+    bench.actor.acts["on_order"] = lambda order: bench.place() if order.is_closed else None
+    stop(bench)
+    bench.rig.report(bench.order, OrdStatus.CANCELED, 2)
+    assert bench.engine.desk.counts.refused == 1
+    assert not bench.engine.slots["a"].ended
+    assert [line for line in bench.rig.log if line[0] == "warning" and line[1] == "refused"] == []
+
+
 def test_a_stop_lets_strategies_take_leave_cancels_and_lets_nothing_new_pass() -> None:
     bench = Bench(ALL)
     kept: list[Order] = []
@@ -387,6 +421,25 @@ def test_an_order_that_changes_during_the_stop_is_canceled_again_when_due() -> N
     assert len(bench.rig.cancels) == 1  # under way
     bench.engine.handle(Tick(time_ns(6.5)))
     assert len(bench.rig.cancels) == 2
+
+
+def test_an_order_that_appears_during_the_stop_is_canceled() -> None:
+    bench = Bench()
+    lost = bench.place()
+    bench.engine.handle(
+        SendFailed(
+            symbol=SYMBOL,
+            client_order_id=lost.client_order_id,
+            request=RequestKind.NEW,
+            reached_venue=False,
+            text="no link",
+            receive_time_ns=time_ns(1),
+        )
+    )
+    stop(bench)
+    assert lost.client_order_id not in bench.canceled()
+    bench.rig.report(lost, OrdStatus.NEW, 2)
+    assert bench.canceled() == [bench.order.client_order_id, lost.client_order_id]
 
 
 def test_a_run_that_never_started_is_not_told_of_its_stop_and_cannot_start_after_it() -> None:
