@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from botkit.engine import Engine, EngineSettings, StrategySlot
+from botkit.engine.riskview import ScopedRule
 from botkit.errors import JournalError
 from botkit.model import (
     Approved,
@@ -127,6 +128,8 @@ class Actor(Strategy):
 class EngineRig:
     """An engine with `strategies` named a, b, c ..., each on all of `symbols`.
 
+    `further` are more of `EngineSettings`.
+
     Attributes
     ----------
     sent
@@ -139,10 +142,11 @@ class EngineRig:
         self,
         *strategies: Strategy,
         symbols: Sequence[str] = (SYMBOL,),
-        rules: Sequence[RiskRule] = (),
+        rules: Sequence[RiskRule | ScopedRule] = (),
         capabilities: Capabilities = CAPABLE,
         stop_on_error: bool = False,
         equity_every_ns: int = 0,
+        **further: Any,
     ) -> None:
         self.journal = MemoryJournal()
         self.sent: list[Command] = []
@@ -159,6 +163,7 @@ class EngineRig:
                 stamp=lambda: 0,
                 log=lambda *line: self.log.append(line),
                 equity_every_ns=equity_every_ns,
+                **further,
             )
         )
         self.slots: list[StrategySlot] = [
