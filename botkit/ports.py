@@ -5,7 +5,7 @@ return at once; whatever becomes of it comes back as an event through `deliver`.
 runs over a socket, over the paper venue in real time, and over the paper venue in a plain loop.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -286,15 +286,6 @@ class WorkingOrder(Protocol):
         """Whose it is."""
         ...
 
-    @property
-    def side(self) -> Side:
-        """Which way it trades."""
-        ...
-
-    def prices(self) -> tuple[Decimal | None, ...]:
-        """Return the limits it may rest at: two during a replace; None is any price at all."""
-        ...
-
 
 class RiskView(Workload, Protocol):
     """What one scope of the bot holds, owes and may still trade."""
@@ -317,8 +308,8 @@ class RiskView(Workload, Protocol):
         """Return by how much a replace raises what may fill, old plus new if not atomic."""
         ...
 
-    def against(self, symbol: str, side: Side) -> Iterable[WorkingOrder]:
-        """Return the open orders on the other side than `side`."""
+    def meeting(self, symbol: str, side: Side, price: Decimal | None) -> Sequence[WorkingOrder]:
+        """Return the open orders that an order of `side` at `price` (None: any) could meet."""
         ...
 
     def touch(self, symbol: str) -> tuple[float, float]:

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal
 import attrs
 
 from botkit.errors import ConfigError
-from botkit.model import NewOrder, ReplaceOrder, Side
-from botkit.ports import RiskContext, Verdict, WorkingOrder
+from botkit.model import NewOrder, ReplaceOrder
+from botkit.ports import RiskContext, Verdict
 
 __all__ = ["SelfTrade"]
 
@@ -39,12 +39,7 @@ class SelfTrade:
         symbol, side = request.symbol, request.side
         if not context.workload.leaves(symbol, side.opposite):
             return Verdict(self.key, passed=True, limit=ZERO, measured=ZERO)
-        price, is_buy = request.price, side is Side.BUY
-        met = [
-            each
-            for each in context.view.against(symbol, side)
-            if _meets(price, each, is_buy=is_buy)
-        ]
+        met = context.view.meeting(symbol, side, request.price)
         if not met:
             return Verdict(self.key, passed=True, limit=ZERO, measured=ZERO)
         cancels = self.setting == "cancel" or context.is_reducing(request)
@@ -66,13 +61,3 @@ class SelfTrade:
             text=text,
             in_the_way=names if cancels else (),
         )
-
-
-def _meets(price: Decimal | None, resting: WorkingOrder, *, is_buy: bool) -> bool:
-    """Tell whether an order at `price` could trade with `resting`."""
-    if price is None:
-        return True
-    return any(
-        other is None or (price >= other if is_buy else price <= other)
-        for other in resting.prices()
-    )

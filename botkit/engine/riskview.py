@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from botkit.model import Instrument, NewOrder, OrdType, ReplaceOrder, Side
+from botkit.model import Instrument, NewOrder, ReplaceOrder, Side
 from botkit.orders import Order
 from botkit.ports import RiskContext, RiskRule, RiskScope, Verdict
 
@@ -60,6 +60,7 @@ class EngineView:
         }
         self._narrowed: dict[RiskScope, EngineView] = {scope: self}
         self._contexts: dict[str, RiskContext] = {}
+        self._spot: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
         # By venue and currency: what fills took since the venue last told the balance.
         self.spent: dict[tuple[str, str], Decimal] = {}
 
@@ -126,10 +127,10 @@ class EngineView:
         """Return by how much a replace raises what may fill, old plus new if not atomic."""
         return self._engine.orders.added_leaves(request)
 
-    def against(self, symbol: str, side: Side) -> list[Order]:
-        """Return the open orders of the scope on the other side than `side`."""
+    def meeting(self, symbol: str, side: Side, price: Decimal | None) -> list[Order]:
+        """Return the open orders of the scope that an order of `side` at `price` could meet."""
         strategy = self.scope.strategy
-        found = self._engine.orders.against(symbol, side)
+        found = self._engine.orders.meeting(symbol, side, price)
         return [order for order in found if order.strategy == strategy] if strategy else found
 
     # --- markets ----------------------------------------------------------------------------
@@ -164,13 +165,39 @@ class EngineView:
 
         Of the whole bot, in every scope: an account knows no strategies.
         """
-        total = ZERO
-        for order in self._engine.orders.working(venue=venue):
-            spends = _spends(order, currency, self.touch(order.symbol)[1])
-            if spends is None:
-                return None
-            total += spends
+        spot = self._spot.get((venue, currency))
+        if spot is None:
+            spot = self._spot[venue, currency] = self._spot_of(venue, currency)
+        sold, bought = spot
+        orders = self._engine.orders
+        total = orders.reserved(bought, self._worth_of)
+        if total is None:
+            return None
+        for symbol in sold:
+            total += orders.leaves(symbol, Side.SELL)
         return total
+
+    def _spot_of(self, venue: str, currency: str) -> tuple[list[str], list[str]]:
+        """Return the spot symbols of `venue` that sell `currency`, and those bought with it."""
+        spot = [
+            each
+            for each in self._engine.settings.instruments.values()
+            if each.venue == venue and not each.inverse and each.contract_multiplier == 1
+        ]
+        return (
+            [each.symbol for each in spot if each.base == currency],
+            [each.symbol for each in spot if each.quote == currency],
+        )
+
+    def _worth_of(self, order: Order) -> Decimal | None:
+        """Return the most a buy without a limit, or being replaced, may pay; None if unknown."""
+        prices = [price for price in order.prices() if price is not None]
+        if not prices:
+            ask = _known(self.touch(order.symbol)[1])
+            if ask is None:
+                return None
+            prices = [ask if order.stop_px is None else max(ask, order.stop_px)]
+        return max(prices) * order.worst_leaves()
 
     def profit(self, currency: str) -> Decimal | None:
         """Return realised + unrealised - fees of this run; None if a mark or rate is missing."""
@@ -213,21 +240,3 @@ class EngineView:
 def _known(px: float) -> Decimal | None:
     """Return a price of the market as money; None if there is none."""
     return Decimal(repr(float(px))) if 0 < px < inf else None
-
-
-def _spends(order: Order, currency: str, ask_px: float) -> Decimal | None:
-    """Return the most `order` may spend of `currency`; None if nobody can tell."""
-    instrument = order.instrument
-    if instrument.inverse or instrument.contract_multiplier != 1:
-        return ZERO
-    if order.side is Side.SELL:
-        return order.worst_leaves() if instrument.base == currency else ZERO
-    if instrument.quote != currency:
-        return ZERO
-    prices = [price for price in order.prices() if price is not None]
-    if order.ord_type in (OrdType.MARKET, OrdType.STOP):
-        ask = _known(ask_px)
-        if ask is None:
-            return None
-        prices = [ask if order.stop_px is None else max(ask, order.stop_px)]
-    return max(prices) * order.worst_leaves()

@@ -1,7 +1,7 @@
 """All orders of a bot: what was sent, what came back, what may still fill."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -29,6 +29,7 @@ from botkit.orders.counting import Ledger
 from botkit.orders.foreign import ForeignOrders, candidates
 from botkit.orders.groups import Group, Tally, VenueBook, in_creation_order
 from botkit.orders.pursuit import NEVER, OrderTiming, Pursuit, cancel_command
+from botkit.orders.resting import meeting, reserved
 from botkit.orders.state import Desk, Order, Outcome, Replacing
 from botkit.orders.transitions import CLOSED, WORKING
 from botkit.ports import Capabilities
@@ -368,15 +369,21 @@ class Orders:
         ]
         return in_creation_order(found)
 
-    def against(self, symbol: str, side: Side) -> list[Order]:
-        """Return the open orders in `symbol` on the other side than `side`."""
-        return [
-            order
-            for group in self._groups.values()
-            if group.symbol == symbol
-            for order in group.orders.values()
-            if order.side is not side
-        ]
+    def meeting(self, symbol: str, side: Side, price: Decimal | None) -> list[Order]:
+        """Return the open orders that an order of `side` at `price` (None: any) could trade with.
+
+        An order without a limit meets any price, and one being replaced meets by either of its.
+        """
+        return meeting(self._groups.values(), symbol, side, price)
+
+    def reserved(
+        self, symbols: Iterable[str], worth_of: Callable[[Order], Decimal | None]
+    ) -> Decimal | None:
+        """Return the most the open buys in `symbols` may pay; None if `worth_of` cannot tell.
+
+        `worth_of` is asked about the orders without a limit, and those being replaced.
+        """
+        return reserved(self._groups.values(), symbols, worth_of)
 
     def added_leaves(self, request: ReplaceOrder) -> Decimal:
         """Return by how much `request`, once sent, would raise what may fill."""

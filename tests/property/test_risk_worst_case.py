@@ -1,9 +1,7 @@
 """Position limit and kill switch against plain models, over orders that go every way they can."""
 
-from collections.abc import Callable
 from decimal import Decimal
 from itertools import product
-from typing import Any
 
 import attrs
 from hypothesis import settings
@@ -155,9 +153,7 @@ class HaltMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.told: list[Halted] = []
-        self.bench = RiskBench(
-            {"max_drawdown": "50"}, keep_running=True, on_halt=self.told.append
-        )
+        self.bench = RiskBench({"max_drawdown": "50"}, keep_running=True, on_halt=self.told.append)
         self.orders: list[Order] = []
         self.seconds = 0.0
 
@@ -198,14 +194,14 @@ class HaltMachine(RuleBasedStateMachine):
         self.seconds += 1.5
         rig, before, was_halted = self.bench, len(self.bench.cancels), self.is_halted
         fresh = [each for each in self.orders if each.is_open and not each.cancel_requested]
-        ways: dict[str, Callable[[], Any]] = {
-            "operator": lambda: rig.engine.handle(
-                OperatorCommand(operation=Operation.HALT, receive_time_ns=time_ns(self.seconds))
-            ),
-            "strategy": lambda: rig.actors[0].halt("odd"),
-            "market": lambda: (rig.quote(self.seconds, 1, 999), rig.tick(self.seconds + 1)),
-        }
-        ways[how]()
+        if how == "operator":
+            stamp = time_ns(self.seconds)
+            rig.engine.handle(OperatorCommand(operation=Operation.HALT, receive_time_ns=stamp))
+        elif how == "strategy":
+            rig.actors[0].halt("odd")
+        else:
+            rig.quote(self.seconds, 1, 999)
+            rig.tick(self.seconds + 1)
         held = rig.engine.portfolio.position(SYMBOL)
         if how != "market":
             assert self.is_halted

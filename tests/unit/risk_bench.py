@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from botkit.assembly import build_rules
 from botkit.config import BotConfig, Config, StrategyConfig, VenueConfig
-from botkit.model import Balance, OrdStatus, Side, Tick
+from botkit.model import Balance, Halted, OrdStatus, Side, Tick
 from botkit.orders import Order
 from botkit.ports import Capabilities, Checked, Verdict
 from botkit.testing import SYMBOL, build_quote, time_ns
@@ -113,6 +113,10 @@ class RiskBench(EngineRig):
         """Return the last rule's word on the last request."""
         found: Verdict = self.recorded(Checked)[-1].verdicts[-1]
         return found
+
+    def halted(self) -> Halted | None:
+        """Return why the engine is halted; None if it is not."""
+        return self.engine.guard.halted
 
     def margin(self) -> Decimal | None:
         """Return the margin of that word."""

@@ -530,3 +530,25 @@ def test_fills_before_any_run_says_how_to_start_one(cli: Cli) -> None:
     code, _, err = cli("fills", "unit.toml", "--state-dir", "elsewhere")
     assert code == 2
     assert "elsewhere: bot 'unit' has not run here" in err
+
+
+def test_a_new_rule_and_its_test_run_at_once(cli: Cli, tmp_path: Path) -> None:
+    code, out, _ = cli("new", "rule", "my_spread", "--dir", "mine")
+
+    assert code == 0
+    assert 'my_spread = "my_spread:MySpread"' in out
+    folder = tmp_path / "mine"
+    assert sorted(path.name for path in folder.iterdir()) == ["my_spread.py", "test_my_spread.py"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_spread.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    for path in folder.glob("*.py"):
+        assert "@" not in path.read_text().replace("@attrs", "").replace("@classmethod", "")
+    code, _, err = cli("new", "rule", "my_spread", "--dir", "mine")
+    assert code == 2
+    assert "there already" in err

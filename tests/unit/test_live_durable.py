@@ -168,3 +168,23 @@ async def test_a_thousand_held_back_are_enough() -> None:
     assert isinstance(failed, SendFailed)
     assert failed.client_order_id == "order-1000"
     assert "1000 requests wait for the disk" in failed.text
+
+
+async def test_what_is_recalled_while_the_disk_works_is_given_back_and_its_cancel_with_it() -> None:
+    desk = Desk()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(desk.dispatcher.serve)
+        desk.submit("a")
+        desk.cancel("a")
+        await trio.lowlevel.checkpoint()
+        desk.dispatcher.recall("halted")
+        desk.submit("b")
+        desk.journal.may_commit.set()
+        await commit_done(desk, 1)
+        while "submit" not in desk.venue.sent:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert desk.venue.sent == ["submit"]  # b, which came after
+    (told,) = desk.told
+    assert isinstance(told, SendFailed)
+    assert (told.client_order_id, told.reached_venue, told.text) == ("a", False, "halted")

@@ -45,14 +45,14 @@ def test_a_position_that_bleeds_trips_without_any_order() -> None:
     assert bench.verdict().margin == 10  # marked at the bid, 99
     bench.quote(0.5, 98.001, 101)
     bench.tick(1)
-    assert bench.engine.guard.halted is None
+    assert bench.halted() is None
     bench.quote(1.5, 98, 101)
     bench.tick(1.9)
-    assert bench.engine.guard.halted is None
+    assert bench.halted() is None
     bench.tick(2)
-    halted = bench.engine.guard.halted
+    halted = bench.halted()
     assert halted is not None
-    assert (halted.rule, halted.limit, Decimal(halted.measured)) == ("max_daily_loss", "20", 20)
+    assert (halted.rule, halted.limit, Decimal(halted.measured)) == ("max_daily_loss", "20", Decimal(20))
     assert halted.reason == "a loss of 20.00 EUR has reached max_daily_loss 20"
     assert [each.client_order_id for each in bench.cancels] == [resting.client_order_id]
     assert bench.recorded(Halted) == [halted]
@@ -63,7 +63,7 @@ def test_a_fill_and_its_fee_trip_at_once() -> None:
     order = bench.buy("1", "100")
     fee = {"commission": Decimal(19), "commission_currency": "EUR"}
     bench.fills_at(order, "1", "100", 0.25, **fee)
-    assert bench.engine.guard.halted is not None  # 1 to the bid and 19
+    assert bench.halted() is not None  # 1 to the bid and 19
 
 
 def test_shorts_are_marked_at_the_ask_and_fees_in_base_at_the_rate() -> None:
@@ -83,10 +83,10 @@ def test_each_day_starts_anew_at_midnight_utc() -> None:
     bench.tick(DAY_S + 1)
     bench.quote(DAY_S + 1.5, 97.5, 101)
     bench.tick(DAY_S + 2)
-    assert bench.engine.guard.halted is None
+    assert bench.halted() is None
     bench.quote(DAY_S + 2.5, 97, 101)
     bench.tick(DAY_S + 3)
-    assert bench.engine.guard.halted is not None
+    assert bench.halted() is not None
 
 
 def test_drawdown_is_from_the_highest() -> None:
@@ -96,10 +96,10 @@ def test_drawdown_is_from_the_highest() -> None:
     bench.tick(2)
     bench.quote(2.5, 102.001, 105)
     bench.tick(3)
-    assert bench.engine.guard.halted is None
+    assert bench.halted() is None
     bench.quote(3.5, 102, 105)
     bench.tick(4)
-    assert bench.engine.guard.halted is not None
+    assert bench.halted() is not None
 
 
 @pytest.mark.parametrize("rule", ["max_daily_loss", "max_drawdown"])
@@ -111,9 +111,9 @@ def test_what_earlier_runs_lost_counts_on(rule: str) -> None:
 
     again = RiskBench({rule: "20"}, carried=carried)
     again.hold("11", "100")
-    assert again.engine.guard.halted is None
+    assert again.halted() is None
     again.hold("1", "100")
-    assert again.engine.guard.halted is not None
+    assert again.halted() is not None
 
 
 @pytest.mark.parametrize("carried", [{}, {"day": "x", "loss": "y"}, {"day": "5", "loss": "nan"}])
@@ -122,7 +122,7 @@ def test_what_cannot_be_read_or_is_of_another_day_does_not_count(
 ) -> None:
     bench = RiskBench({"max_daily_loss": "20"}, carried={"max_daily_loss": carried})
     bench.hold("19", "100")
-    assert bench.engine.guard.halted is None
+    assert bench.halted() is None
 
 
 def test_a_loss_that_cannot_be_told_lets_reducing_orders_pass_and_then_halts() -> None:
@@ -134,9 +134,9 @@ def test_a_loss_that_cannot_be_told_lets_reducing_orders_pass_and_then_halts() -
     assert "a position has no mark, or no rate to EUR" in bench.buy("1").text
     assert bench.sell("10").is_open
     bench.tick(5.5)
-    assert bench.engine.guard.halted is None
+    assert bench.halted() is None
     bench.tick(6)
-    halted = bench.engine.guard.halted
+    halted = bench.halted()
     assert halted is not None
     assert halted.reason.endswith("only reducing orders pass, for 5s")
     assert len(bench.new_orders) == 2  # nothing was flattened
@@ -155,9 +155,9 @@ def test_instruments_that_settle_apart_need_a_currency() -> None:
 def test_a_strategys_loss_is_its_own() -> None:
     bench = RiskBench({"strategies": {"a": {"max_daily_loss": "20"}}})
     bench.hold("30", "100", of=1)
-    assert bench.engine.guard.halted is None
+    assert bench.halted() is None
     bench.hold("20", "100")
-    halted = bench.engine.guard.halted
+    halted = bench.halted()
     assert halted is not None
     assert halted.rule == "strategies.a.max_daily_loss"
 
@@ -221,7 +221,7 @@ def test_requests_of_the_hook_that_halts_are_dropped_and_their_strategy_is_told(
     assert {each.text for each in failed} == {"dropped, not sent: the bot was halted before"}
     assert len(failed) == 2
     assert ("on_order", placed[0].client_order_id, OrdStatus.REJECTED) in actor.seen
-    halted = bench.engine.guard.halted
+    halted = bench.halted()
     assert halted is not None
     assert (halted.rule, halted.reason) == ("strategies.a", "too odd")
     assert bench.engine.lifecycle.stop_wanted == "halted by strategies.a: too odd"
@@ -250,7 +250,11 @@ def test_kept_stops_that_together_cross_zero_go() -> None:
 
 def test_the_first_trip_stays_and_cancels_leave_before_anybody_is_told() -> None:
     told: list[int] = []
-    bench = RiskBench({}, on_halt=lambda _: told.append(len(bench.cancels)))
+
+    def tell(_: Halted) -> None:
+        told.append(len(bench.cancels))
+
+    bench: RiskBench = RiskBench({}, on_halt=tell)
     bench.buy("1", "98")
     halt(bench)
     halt(bench, 2)
@@ -312,7 +316,7 @@ def test_a_halt_while_the_bot_stops_still_counts() -> None:
     bench = RiskBench({})
     bench.engine.handle(StopRequested(reason="done", receive_time_ns=time_ns(1)))
     halt(bench, 2)
-    assert bench.engine.guard.halted is not None
+    assert bench.halted() is not None
 
 
 # --- the file -------------------------------------------------------------------------------

@@ -207,6 +207,17 @@ def test_funds_are_the_total_less_all_that_open_orders_may_spend() -> None:
     assert bench.sell("1", "102").ord_status is OrdStatus.REJECTED
 
 
+def test_a_replace_in_flight_reserves_old_plus_new_at_the_higher_price() -> None:
+    bench = RiskBench({"funds": "prefunded"})
+    bench.balance("EUR", "1000")
+    order = bench.buy("2", "90")
+    bench.ack(order)
+    order.replace(qty=Decimal(3), price=Decimal(100))
+    assert bench.verdict().measured == 300
+    bench.buy("1", "98")
+    assert bench.verdict().limit == 1000 - 5 * 100
+
+
 def test_what_a_fill_took_is_gone_until_the_venue_tells_the_balance() -> None:
     bench = RiskBench({"funds": "prefunded"})
     bench.balance("EUR", "1000")
@@ -225,7 +236,8 @@ def test_a_market_order_is_paid_for_at_the_ask_and_a_stop_at_its_price() -> None
     bench.buy("2", None)
     assert bench.verdict().measured == 202
     bench.buy("2", None, stop_px="120")
-    assert (bench.verdict().measured, bench.verdict().limit) == (240, 798)
+    assert bench.verdict().measured == 240
+    assert bench.verdict().limit == 798
     bench.buy("1", "100")
     assert bench.verdict().limit == 1000 - 202 - 240
 
@@ -253,6 +265,7 @@ def test_the_order_rate_counts_what_was_sent_within_its_time_replaces_too() -> N
     bench.ack(order)
     assert bench.buy("6", "98").ord_status is OrdStatus.REJECTED  # not sent: not counted
     order.replace(qty=Decimal(2))
+    order.cancel()  # not counted
     bench.tick(1)
     bench.buy("1", "98")
     bench.buy("1", "98")
@@ -351,7 +364,9 @@ def test_data_are_stale_beyond_their_age_and_what_rests_is_pulled() -> None:
     bench.buy("1", "98")
     assert bench.margin() == 0
     bench.tick(2.5)
-    assert "the last word on paper:BTC-EUR is 2.5 s old, and stale_data is 2s" in bench.buy("1").text
+    assert (
+        "the last word on paper:BTC-EUR is 2.5 s old, and stale_data is 2s" in bench.buy("1").text
+    )
     assert bench.margin() == Decimal("-0.5")
     bench.tick(3)
     assert order.client_order_id in {each.client_order_id for each in bench.cancels}
