@@ -24,6 +24,7 @@ from botkit.engine.dispatch import Dispatcher
 from botkit.errors import ConfigError, JournalError
 from botkit.journal import SqliteJournal
 from botkit.live import DurableDispatcher, serve_links
+from botkit.ports import RemarkingVenue
 from botkit.shell import Bot, ExitCode, run_bot
 
 __all__ = ["RunOptions", "run"]
@@ -231,6 +232,12 @@ class _Run:
             run_ns=run_ns,
             cpu_ns=cpu_ns,
             full_speed=full_speed,
+            remarks=tuple(
+                remark
+                for venue in self._plan.venues.values()
+                if isinstance(venue, RemarkingVenue)
+                for remark in venue.remarks()
+            ),
         )
         summary = without_secrets(summarise(bot, self._tally, outcome), self._redact)
         complaint = bot.stop.error
