@@ -224,6 +224,15 @@ class SimulatedVenue(Protocol):
         ...
 
 
+@runtime_checkable
+class RemarkingVenue(Protocol):
+    """A venue with something to say when a run is over, such as data that it left out."""
+
+    def remarks(self) -> Sequence[str]:
+        """Return what a person has to know of the run besides the orders; a line each."""
+        ...
+
+
 class Verdict(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One rule's answer about one request, for passes too.
 

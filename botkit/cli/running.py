@@ -26,6 +26,7 @@ from botkit.journal import SqliteJournal
 from botkit.killswitch import KillSwitch
 from botkit.live import DurableDispatcher, serve_links
 from botkit.model import Halted
+from botkit.ports import RemarkingVenue
 from botkit.shell import Bot, ExitCode, run_bot
 
 __all__ = ["RunOptions", "run"]
@@ -285,6 +286,12 @@ class _Run:
             run_ns=run_ns,
             cpu_ns=cpu_ns,
             full_speed=full_speed,
+            remarks=tuple(
+                remark
+                for venue in self._plan.venues.values()
+                if isinstance(venue, RemarkingVenue)
+                for remark in venue.remarks()
+            ),
         )
         summary = without_secrets(summarise(bot, self._tally, outcome), self._redact)
         complaint = bot.stop.error

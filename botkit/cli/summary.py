@@ -33,6 +33,7 @@ class Outcome:
     run_ns: int
     cpu_ns: int
     full_speed: bool
+    remarks: tuple[str, ...] = ()
 
 
 def summarise(bot: Bot, tally: Tally, outcome: Outcome) -> dict[str, Any]:
@@ -67,6 +68,7 @@ def summarise(bot: Bot, tally: Tally, outcome: Outcome) -> dict[str, Any]:
             for view in engine.portfolio.positions()
         ],
         "halted": _halted(bot),
+        "data": list(outcome.remarks),
         "failed": {slot.name: slot.error for slot in engine.slots.values() if slot.error},
         "resting": [order_line(order) for order in bot.resting()],
         "kept": [order_line(order) for order in bot.kept()],
@@ -86,6 +88,7 @@ def _lines(bot: Bot, tally: Tally, outcome: Outcome) -> list[tuple[str, str]]:
         *_trading_lines(tally),
         *_money_lines(bot),
         *_resting_lines(bot),
+        *(("Data", remark) for remark in outcome.remarks),
         ("Events", _speed(bot.engine.event_count, outcome)),
         ("Exit code", f"{int(outcome.exit_code)}: {MEANING[outcome.exit_code]}"),
     ]

@@ -52,7 +52,11 @@ def test_a_position_that_bleeds_trips_without_any_order() -> None:
     bench.tick(2)
     halted = bench.halted()
     assert halted is not None
-    assert (halted.rule, halted.limit, Decimal(halted.measured)) == ("max_daily_loss", "20", Decimal(20))
+    assert (halted.rule, halted.limit, Decimal(halted.measured)) == (
+        "max_daily_loss",
+        "20",
+        Decimal(20),
+    )
     assert halted.reason == "a loss of 20.00 EUR has reached max_daily_loss 20"
     assert [each.client_order_id for each in bench.cancels] == [resting.client_order_id]
     assert bench.recorded(Halted) == [halted]
