@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from botkit import Quote, Strategy
+from botkit.assembly import build_rules
 from botkit.errors import ConfigError, JournalError
 from botkit.killswitch import KillSwitch
 from botkit.model import (
@@ -20,8 +21,16 @@ from botkit.model import (
     StopRequested,
 )
 from botkit.shell import ExitCode
-from botkit.testing import SYMBOL, build_quote, build_trade, run_strategy, time_ns
-from tests.unit.risk_bench import CROSS, ETH, RiskBench
+from botkit.testing import (
+    SYMBOL,
+    build_context,
+    build_new_order,
+    build_quote,
+    build_trade,
+    run_strategy,
+    time_ns,
+)
+from tests.unit.risk_bench import CROSS, ETH, RiskBench, config
 
 DAY_S = 86_400.0
 HALT = Halted(rule="max_daily_loss", reason="lost", limit="5", measured="6", receive_time_ns=7)
@@ -164,6 +173,12 @@ def test_a_strategys_loss_is_its_own() -> None:
     halted = bench.halted()
     assert halted is not None
     assert halted.rule == "strategies.a.max_daily_loss"
+
+
+def test_before_the_first_look_only_reducing_orders_pass() -> None:
+    (rule,) = build_rules(config({"max_daily_loss": "20"}))
+    assert not rule.check(build_new_order(), build_context()).passed
+    assert rule.check(build_new_order(), build_context(position=-1)).passed
 
 
 # --- what a trip does -----------------------------------------------------------------------

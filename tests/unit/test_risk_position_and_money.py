@@ -9,8 +9,15 @@ import pytest
 from botkit.assembly import build_rules
 from botkit.errors import ConfigError
 from botkit.model import ClientOrderId, OrderCancelReject, OrdStatus, RequestKind, TimeInForce
-from botkit.ports import Checked
-from botkit.testing import SYMBOL, build_venue_status, time_ns
+from botkit.ports import Capabilities, Checked
+from botkit.testing import (
+    SYMBOL,
+    build_context,
+    build_instrument,
+    build_new_order,
+    build_venue_status,
+    time_ns,
+)
 from botkit.testing.engine_rig import CAPABLE
 from tests.unit.risk_bench import CROSS, ETH, RiskBench, config
 
@@ -62,14 +69,14 @@ def test_a_stop_that_waits_counts() -> None:
     assert bench.buy("0.001", "98").ord_status is OrdStatus.REJECTED
 
 
-@pytest.mark.parametrize(("atomic", "worst"), [(False, "7"), (True, "4")])
+ATOMIC = attrs.evolve(CAPABLE, replace_atomic=True)
+
+
+@pytest.mark.parametrize(("capabilities", "worst"), [(CAPABLE, "7"), (ATOMIC, "4")])
 def test_a_replace_counts_old_plus_new_or_the_larger_where_it_is_atomic(
-    atomic: bool,  # noqa: FBT001  a parameter of pytest's
-    worst: str,
+    capabilities: Capabilities, worst: str
 ) -> None:
-    bench = RiskBench(
-        {"max_position": "7"}, capabilities=attrs.evolve(CAPABLE, replace_atomic=atomic)
-    )
+    bench = RiskBench({"max_position": "7"}, capabilities=capabilities)
     order = bench.buy("3", "98")
     bench.ack(order)
 
@@ -191,6 +198,15 @@ def test_exposure_that_cannot_be_told_lets_only_reducing_orders_pass() -> None:
     assert bench.sell("2", "98").is_open
 
 
+def test_a_rate_is_found_the_other_way_round_too() -> None:
+    bench = RiskBench({"max_exposure": {"limit": "100", "currency": "ETH"}}, symbols=(CROSS,))
+    bench.quote(0, 0.04, 0.05, symbol=CROSS)
+    bench.buy("20", "0.05", symbol=CROSS)
+    assert bench.verdict().measured == 25  # a debt of 1 BTC, paid by ETH sold at the bid
+    bench.quote(1, 0, 0.05, symbol=CROSS)
+    assert bench.buy("1", "0.05", symbol=CROSS).ord_status is OrdStatus.REJECTED
+
+
 # --- funds ----------------------------------------------------------------------------------
 
 
@@ -254,6 +270,22 @@ def test_funds_nobody_told_let_only_reducing_orders_pass() -> None:
     assert bench.sell("0.001").ord_status is OrdStatus.REJECTED
     bench.quote(1, 0, 0)
     assert bench.buy("1", None).ord_status is OrdStatus.REJECTED
+
+
+def test_contracts_and_instruments_without_a_limit_pass() -> None:
+    (funds, position) = build_rules(config({"funds": "prefunded", "max_position": {SYMBOL: "1"}}))
+    inverse = build_context(instrument=build_instrument(inverse=True))
+    assert funds.check(build_new_order(qty=1000), inverse).passed
+    other = build_new_order(qty=1000, symbol=ETH)
+    assert position.check(other, build_context(instrument=build_instrument(ETH))).passed
+
+
+def test_what_a_market_order_reserves_cannot_be_told_without_a_market() -> None:
+    bench = RiskBench({"funds": "prefunded"})
+    bench.balance("EUR", "1000")
+    bench.buy("1", None)
+    bench.quote(1, 0, 0)
+    assert "an order has no price to tell its worth by" in bench.buy("1", "98").text
 
 
 # --- rates ----------------------------------------------------------------------------------
