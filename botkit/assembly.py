@@ -189,6 +189,9 @@ def assemble(
             stamp=clock.now_ns,
             log=log,
             equity_every_ns=config.bot.equity_every,
+            fees={name: venue.fees for name, venue in plan.venues.items()},
+            report_currency=config.bot.report_currency,
+            rate_stale_ns=config.bot.rate_stale,
         )
     )
     dispatcher.connect(engine.handle, lambda: engine.now_ns)

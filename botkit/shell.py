@@ -5,16 +5,17 @@ the links still work, and only then are the links cut.
 """
 
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from enum import IntEnum
 
 import attrs
+import msgspec
 import trio
 
 from botkit.clock import Clock
 from botkit.engine import Engine, StrategySlot
 from botkit.engine.dispatch import Dispatcher
-from botkit.model import CleanUpExpired, RunStarted, StopRequested, StrategyEnded
+from botkit.model import Adjustment, CleanUpExpired, RunStarted, StopRequested, StrategyEnded
 from botkit.orders import Order
 from botkit.scope import CleanUpBudget, pull_orders
 
@@ -67,7 +68,7 @@ class Stop:
 
 @attrs.define(kw_only=True, eq=False)
 class Bot:
-    """An engine with everything a run needs around it."""
+    """An engine with everything a run needs around it; `opening` is what it holds at the start."""
 
     name: str
     run_id: str
@@ -75,6 +76,7 @@ class Bot:
     dispatcher: Dispatcher
     clock: Clock
     budget: CleanUpBudget
+    opening: Sequence[Adjustment] = ()
     stop: Stop = attrs.field(factory=Stop)
 
     def resting(self) -> list[Order]:
@@ -123,6 +125,7 @@ async def run_bot(bot: Bot, links: Callable[[], Awaitable[None]]) -> None:
         bot.engine.handle(RunStarted(run_id=bot.run_id, receive_time_ns=bot.clock.now_ns()))
         ready.set()
 
+    _take_opening(bot)
     bot.engine.lifecycle.on_ready = start
     bot.engine.lifecycle.on_stop_wanted = lambda: bot.stop.request(bot.engine.lifecycle.stop_wanted)
     async with trio.open_nursery() as nursery:
@@ -135,6 +138,19 @@ async def run_bot(bot: Bot, links: Callable[[], Awaitable[None]]) -> None:
                     await _clean_up(bot)
             finally:
                 link_scope.cancel()
+
+
+def _take_opening(bot: Bot) -> None:
+    """Book the opening inventory in one batch of the journal: the next run gets all, or none.
+
+    Before the links, since a run that never became ready hands on what it was given as well.
+    """
+    now_ns = bot.clock.now_ns()
+    stamped = [msgspec.structs.replace(each, receive_time_ns=now_ns) for each in bot.opening]
+    for adjustment in stamped[1:]:
+        bot.engine.later(adjustment)
+    if stamped:
+        bot.engine.handle(stamped[0])
 
 
 async def _trade(bot: Bot, ready: trio.Event) -> None:

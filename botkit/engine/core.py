@@ -14,6 +14,7 @@ import attrs
 from botkit.engine.channel import Channel, Route, Targets
 from botkit.engine.desk import OrderDesk, OrderNotice
 from botkit.engine.lifecycle import Lifecycle
+from botkit.engine.money import Money
 from botkit.engine.slot import Hook, StrategySlot
 from botkit.engine.timers import NEVER_NS, Timers
 from botkit.marketdata import BarBuilder, DerivedQuote, Market
@@ -34,7 +35,7 @@ from botkit.model import (
 )
 from botkit.orders import Order, Orders, OrderTiming, shown_levels
 from botkit.portfolio import Portfolio
-from botkit.ports import Capabilities, Journal, RiskContext, RiskRule
+from botkit.ports import Capabilities, FeeSchedule, Journal, RiskContext, RiskRule
 from botkit.scope import CleanUpBudget
 from botkit.strategy import Strategy
 
@@ -50,7 +51,8 @@ class EngineSettings:
 
     `dispatch` gets the commands of one event after all of it was handled: it makes the journal
     durable, then hands the commands to the venues. `stamp` tells the time to actions that come
-    from coroutines between events. `equity_every_ns` 0 records equity only at the end.
+    from coroutines between events. `equity_every_ns` 0 records equity only at the end. `fees` are
+    by venue, for fills whose fee is not told yet; `report_currency` None makes no total.
     """
 
     bot: str
@@ -63,6 +65,9 @@ class EngineSettings:
     log: Log
     timing: OrderTiming = attrs.field(factory=OrderTiming)
     equity_every_ns: int = 60_000_000_000
+    fees: Mapping[str, FeeSchedule] = attrs.field(factory=dict)
+    report_currency: str | None = None
+    rate_stale_ns: int = 60_000_000_000
 
 
 class Engine:
@@ -99,7 +104,7 @@ class Engine:
         self.event_count = 0
         self.stray_counts: dict[str, int] = {}
         self.slots: dict[str, StrategySlot] = {}
-        self.portfolio = Portfolio(settings.instruments)
+        self.portfolio = Portfolio(settings.instruments, settings.fees)
         self.orders = Orders(capabilities=settings.capabilities, timing=settings.timing)
         self.channels = {
             symbol: Channel(
@@ -109,6 +114,7 @@ class Engine:
         }
         self.desk = OrderDesk(self)
         self.lifecycle = Lifecycle(self)
+        self.money = Money(self)
         self._timers = Timers()
         self._queue: deque[Event | OrderNotice] = deque()
         self._result: Any = None
@@ -124,6 +130,7 @@ class Engine:
             **dict.fromkeys(self.desk.actions, self._on_action),
             **self.desk.routes,
             **self.lifecycle.routes,
+            **self.money.routes,
         }
 
     def _risk_context(self, instrument: Instrument) -> RiskContext:
@@ -222,6 +229,11 @@ class Engine:
     def touch_of(self, symbol: str) -> tuple[float, float]:
         """Return the best bid and ask of `symbol`; nan where there is none."""
         return self.channels[symbol].market.touch
+
+    def quoted_ns(self, symbol: str) -> int:
+        """Return when the present quote of `symbol` was received; 0 if there is none."""
+        quote = self.channels[symbol].market.quote
+        return 0 if quote is None else quote.receive_time_ns
 
     # --- what strategies' slots ask ---------------------------------------------------------
 

@@ -110,7 +110,7 @@ def test_a_config_with_seven_mistakes_tells_seven(tmp_path: Path) -> None:
         'bot.clean_up: found 10 (integer), allowed: a duration as text such as "20ms"',
         (
             "bot.sed: unknown key, allowed: name, state_dir, clean_up, equity_every, seed, "
-            "journal_synchronous; did you mean 'seed'?"
+            "journal_synchronous, report_currency, rate_stale, opening; did you mean 'seed'?"
         ),
         "venues.paper.type: missing, allowed: text",
         (

@@ -135,14 +135,16 @@ def test_an_inverse_short_gains_when_the_price_falls() -> None:
     assert portfolio.realised("BTC") == Decimal("0.002")
 
 
-def test_fees_stay_in_their_own_currency_and_leave_the_position_alone() -> None:
+def test_fees_stay_in_their_own_currency_and_come_out_of_a_spot_position() -> None:
+    """What was taken in base is not there to be sold, but cost what it cost."""
     portfolio = booked(
         build_fill("1", "100", commission="0.001", currency="BTC"),
         build_fill("1", "100", commission="0.25"),
         build_fill("1", "100", commission="-0.05"),
     )
 
-    assert portfolio.position(SPOT.symbol) == 3
+    assert portfolio.position(SPOT.symbol) == Decimal("2.999")
+    assert portfolio.average_px(SPOT.symbol, "maker") == 100
     assert portfolio.fees("BTC") == Decimal("0.001")
     assert portfolio.fees("EUR") == Decimal("0.20")
     assert portfolio.fees("EUR", "other") == 0
