@@ -1,6 +1,7 @@
 """What the engine costs: events per second of CPU, and the price of one order's whole life.
 
     python benchmarks/engine.py [--json] [--events 300000]
+    python benchmarks/engine.py --where      # which part of one order's life costs what
 
 All in one run, so that only ratios need comparing between machines:
 
@@ -13,12 +14,15 @@ number of orders: submit, gate, journal, ack, cancel or fill, reports, portfolio
 """
 
 import json
+import signal
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import click
 import numpy as np
@@ -40,6 +44,14 @@ from venues.paper import PaperVenue
 SYMBOL = "paper:BTC-EUR"
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 10_000_000
+SAMPLE_S = 0.0005
+IDLE = f"{Path(__file__).resolve()}:Empty"
+COMPONENTS = (
+    "botkit/orders", "botkit/engine", "botkit/matching", "botkit/journal", "botkit/backtest",
+    "botkit/model", "botkit/gate.py", "botkit/strategy.py", "botkit/portfolio.py",
+    "venues/paper", "risk", "strategies",
+)  # fmt: skip
+JUMP_TICKS = 500  # market_maker quotes about 300 from the fair price
 CONFIG = """
 [bot]
 name = "bench"
@@ -149,9 +161,14 @@ def build_empty_engine() -> Engine:
 
 
 def build_quotes(count: int) -> list[Quote]:
-    """Return a random walk of quotes with a spread of one to three ticks."""
+    """Return a random walk of quotes with a spread of two to six ticks.
+
+    Every tenth quote jumps beyond where `market_maker` quotes, up or down, so one is filled.
+    """
     rng = np.random.default_rng(1)
-    mids = 6_000_000 + np.cumsum(rng.integers(-60, 61, size=count))
+    moves = rng.integers(-60, 61, size=count)
+    moves[::10] = rng.choice((-JUMP_TICKS, JUMP_TICKS), size=len(moves[::10]))
+    mids = 6_000_000 + np.cumsum(moves)
     halves = rng.integers(1, 4, size=count)
     sizes = rng.uniform(0.5, 2.0, size=(count, 2))
     return [
@@ -188,7 +205,7 @@ async def _trade(
     venue = plan.venues["paper"]
     assert isinstance(venue, PaperVenue)
     venue.__class__ = Scripted
-    venue.quotes = quotes
+    Scripted.quotes = quotes
     instruments = await plan.prepare()
     bot = assemble(
         plan, instruments, journal=journal, clock=clock, run_id="bench", log=lambda *_: None
@@ -205,7 +222,7 @@ def measure(count: int) -> dict[str, float]:
     bare_s = cpu_s(lambda: bare_loop(count))
     empty_s = cpu_s(lambda: engine_loop(engine, count))
     quotes = build_quotes(max(count // 10, 1))
-    idle_s, _ = trade(f"{Path(__file__).resolve()}:Empty", "", quotes)
+    idle_s, _ = trade(IDLE, "", quotes)
     busy_s, bot = trade("market_maker", MAKING, quotes)
     counts = bot.engine.desk.counts
     bare_us = bare_s / count * 1e6
@@ -222,12 +239,56 @@ def measure(count: int) -> dict[str, float]:
     }
 
 
+def component_of(path: str) -> str:
+    """Return which part of the code a file belongs to."""
+    for part in COMPONENTS:
+        if f"/{part}" in path:
+            return part.removesuffix(".py")
+    return "everything else"
+
+
+def sample(strategy: str, params: str, quotes: Sequence[Quote]) -> Counter[str]:
+    """Run (c) or its twin; return how often each component was seen running."""
+    seen: Counter[str] = Counter()
+
+    def note(_: int, frame: FrameType | None) -> None:
+        if frame is not None:
+            seen[component_of(frame.f_code.co_filename)] += 1
+
+    before = signal.signal(signal.SIGALRM, note)
+    signal.setitimer(signal.ITIMER_REAL, SAMPLE_S, SAMPLE_S)
+    try:
+        trade(strategy, params, quotes)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    return seen
+
+
+def print_where(rounds: int, events: int) -> None:
+    """Print the CPU of one order's life by component, idle twin subtracted."""
+    life_us = float(np.median([measure(events)["order_life_us"] for _ in range(rounds)]))
+    quotes = build_quotes(max(events // 10, 1))
+    seen: Counter[str] = Counter()
+    for _ in range(rounds):
+        seen.update(sample("market_maker", MAKING, quotes))
+        seen.subtract(sample(IDLE, "", quotes))
+    print(f"one order's life, {life_us:.1f} us of CPU, by what was running ({seen.total()} looks)")
+    for component, count in seen.most_common():
+        share = count / seen.total()
+        print(f"  {component:<28}{share * life_us:>8.1f} us{share:>8.0%}")
+
+
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--events", default=300_000, show_default=True, help="Events of (a) and (b).")
 @click.option("--rounds", default=5, show_default=True, help="Rounds; the medians are printed.")
-def main(*, as_json: bool, events: int, rounds: int) -> None:
+@click.option("--where", is_flag=True, help="Print where one order's life goes instead.")
+def main(*, as_json: bool, events: int, rounds: int, where: bool) -> None:
     """Measure the engine."""
+    if where:
+        print_where(rounds, events)
+        return
     results = [measure(events) for _ in range(rounds)]
     medians = {key: float(np.median([each[key] for each in results])) for key in results[0]}
     if as_json:

@@ -54,7 +54,10 @@ from botkit.scope import CleanUpBudget, OrderScope, OrderTerms
 __all__ = ["HOOKS", "Strategy", "StrategyContext", "StrategyDesk"]
 
 NS_PER_S: Final = 1_000_000_000
-TERMS: Final = OrderTerms.__annotations__.keys()
+# Looking a member up in its enum costs as much as a call (Python 3.11).
+_LIMIT, _MARKET = OrdType.LIMIT, OrdType.MARKET
+_GTC, _IOC = TimeInForce.GTC, TimeInForce.IOC
+TERMS: Final = frozenset(OrderTerms.__annotations__)
 
 
 class StrategyContext(Protocol):
@@ -309,13 +312,13 @@ class StrategyDesk:
 
     def submit(self, side: Side, instrument: Instrument, qty: Number, terms: OrderTerms) -> Order:
         """Enter a `SubmitAction`; return the order it made, refused or not."""
-        if not terms.keys() <= TERMS:
+        if not TERMS.issuperset(terms):
             raise _unknown_terms(terms)
         context = self._context
         price = _money(terms.get("price"), "price")
         stop_px = _money(terms.get("stop_px"), "stop_px")
         ord_type = terms.get("ord_type") or _ord_type(price, stop_px)
-        default_tif = TimeInForce.IOC if ord_type is OrdType.MARKET else TimeInForce.GTC
+        default_tif = _IOC if ord_type is _MARKET else _GTC
         order: Order = context.act(
             SubmitAction(
                 symbol=instrument.symbol,
@@ -406,7 +409,7 @@ async def _woken(ask: Callable[[Callable[[], None]], None]) -> None:
 
 def _ord_type(price: Decimal | None, stop_px: Decimal | None) -> OrdType:
     if stop_px is None:
-        return OrdType.MARKET if price is None else OrdType.LIMIT
+        return _MARKET if price is None else _LIMIT
     return OrdType.STOP if price is None else OrdType.STOP_LIMIT
 
 

@@ -51,7 +51,7 @@ class PriceCollar:
             return Verdict(self.key, passed=True, limit=limit, measured=Decimal(0))
         stop_px = request.stop_px if isinstance(request, NewOrder) else None
         reference = stop_px if stop_px is not None else Decimal(repr(float(touch)))
-        beyond = (price - reference) / reference * BPS * request.side.sign
+        beyond = (price - reference if is_buy else reference - price) / reference * BPS
         if beyond <= limit:
             return Verdict(self.key, passed=True, limit=limit, measured=beyond)
         text = (

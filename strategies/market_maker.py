@@ -18,7 +18,7 @@ from botkit import Order, OrdStatus, Quote, Side, Strategy, VenueStatus
 __all__ = ["MarketMaker"]
 
 PER_BPS = 1e-4
-BOTH = (Side.BUY, Side.SELL)
+BUY, SELL = BOTH = (Side.BUY, Side.SELL)
 
 
 class MarketMaker(Strategy):
@@ -116,12 +116,12 @@ class MarketMaker(Strategy):
         position = self.position()
         centre = fair * (1.0 - self._skew * float(position))
         bid_px, ask_px = self.market().touch
-        if Side.BUY in sides:  # post-only may not cross
+        if BUY in sides:  # post-only may not cross
             bid = min(centre * (1.0 - self._half_spread), ask_px - self._tick)
-            self._quote_side(Side.BUY, bid, self._max_position - position)
-        if Side.SELL in sides:
+            self._quote_side(BUY, bid, self._max_position - position)
+        if SELL in sides:
             ask = max(centre * (1.0 + self._half_spread), bid_px + self._tick)
-            self._quote_side(Side.SELL, ask, self._max_position + position)
+            self._quote_side(SELL, ask, self._max_position + position)
 
     def _quote_side(self, side: Side, px: float, room: Decimal) -> None:
         """Bring one side's order to `px`; `room` is what it may still trade."""
@@ -135,9 +135,7 @@ class MarketMaker(Strategy):
         qty = self._qty if room >= self._qty else instrument.quantity(room)
         if qty < instrument.min_trade_vol or qty <= 0 or isnan(px):
             return
-        place, rounding = (
-            (self.buy, ROUND_FLOOR) if side is Side.BUY else (self.sell, ROUND_CEILING)
-        )
+        place, rounding = (self.buy, ROUND_FLOOR) if side is BUY else (self.sell, ROUND_CEILING)
         self._orders[side] = place(
             instrument, qty, price=instrument.price(px, rounding), post_only=True
         )

@@ -295,10 +295,12 @@ class OrderDesk:
 
     def _conclude(self, answer: Answer, outcome: Outcome) -> None:
         """Book all that an answer did, then tell the strategy: no hook sees half of it."""
-        if outcome.is_plain:
+        if outcome.is_plain and outcome.order is not None:
             self._engine.touched = True
-        else:
-            self._book(answer, outcome)
+            if outcome.changed:
+                self.tell(outcome.order)
+            return
+        self._book(answer, outcome)
         self._announce(outcome)
 
     def _book(self, answer: Answer, outcome: Outcome) -> None:

@@ -160,6 +160,11 @@ class Ran:
     journal: MemoryJournal
     ended_at: float = math.nan
 
+    def check(self) -> None:
+        """Raise what a strategy of the test's asserted in vain: the bot takes it as a failure."""
+        for slot in self.bot.engine.slots.values():
+            assert not slot.error.startswith("AssertionError"), slot.error
+
     @property
     def exit_code(self) -> ExitCode:
         return self.bot.exit_code()
@@ -231,6 +236,7 @@ async def play(
         await run_bot(ran.bot, lambda: serve_links(ran.bot.engine, venues, ran.bot.clock))
         nursery.cancel_scope.cancel()
     ran.ended_at = trio.current_time()
+    ran.check()
     return ran
 
 

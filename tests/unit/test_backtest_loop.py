@@ -35,6 +35,7 @@ class Script:
         self.fails_at: float = math.inf
         self.advance_fails = False
         self.done: list[object] = []
+        self.applied = 0
         self._deliver: Deliver = lambda _: None
 
     def start(self, deliver: Deliver, now_ns: int) -> None:
@@ -71,6 +72,7 @@ class Script:
                 raise RuntimeError("the matcher has a bug")
 
     def apply(self, event: MarketEvent) -> None:
+        self.applied += 1
         self._deliver(event)
 
 
@@ -99,6 +101,7 @@ def play(
             links = partial(drive, bot.engine, scripts, clock, bot.stop, until_ns)
             await run_bot(bot, links)
             nursery.cancel_scope.cancel()
+        ran.check()
         ran.ended_at = (clock.current_ns - START_NS) / NS
         return ran
 
@@ -247,8 +250,6 @@ def test_a_stop_during_a_gap_in_the_data_is_not_overslept() -> None:
 
 
 def test_no_data_are_played_while_a_clean_up_waits() -> None:
-    seen: list[float] = []
-
     def on_start(self: Strategy) -> None:
         self.buy(self.instrument, 1, price=100)
         self.set_timer("t", 5)
@@ -256,12 +257,23 @@ def test_no_data_are_played_while_a_clean_up_waits() -> None:
     def on_timer(self: Strategy, name: str) -> None:
         raise ValueError(name)
 
-    made = strategy_of(
-        on_start=on_start, on_timer=on_timer, on_quote=lambda self, _: seen.append(seconds(self))
-    )
-    ran = play(made, Script("paper", [0, 8, 3600]))
+    script = Script("paper", [0, 8, 3600])
+    ran = play(strategy_of(on_start=on_start, on_timer=on_timer), script)
 
-    assert (seen, ran.ended_at) == ([0], 5 + 10)
+    assert (script.applied, ran.ended_at) == (1, 5 + 10)
+
+
+def test_coroutines_run_up_to_the_time_asked_for() -> None:
+    woken: list[float] = []
+
+    async def run(self: Strategy) -> None:
+        while True:
+            await self.sleep(1)
+            woken.append(seconds(self))
+
+    play(strategy_of(run), Script("paper", [0, 1000]), until_s=2.5)
+
+    assert woken == [1, 2]
 
 
 def test_a_strategy_that_shields_itself_is_waited_for() -> None:
@@ -271,13 +283,7 @@ def test_a_strategy_that_shields_itself_is_waited_for() -> None:
         with trio.CancelScope(shield=True):
             await free.wait()
 
-    async def also(ran: Ran) -> None:
-        await ran.bot.stop.wait()
-        for _ in range(50):
-            await trio.lowlevel.checkpoint()
-        free.set()
-
-    ran = play(strategy_of(run), Script("paper", [1, 2]), also=also)
+    ran = play(strategy_of(run), Script("paper", [1, 2]), instruments=[Outside(free.set)])
 
     assert (ran.exit_code, ran.ended_at) == (ExitCode.CLEAN, 2)
 
@@ -306,16 +312,29 @@ def test_a_venue_that_fails_does_not_stop_the_time_its_clean_up_waits_by() -> No
     assert ran.exit_code is ExitCode.ORDERS_MAY_REST
 
 
+class Outside(trio.abc.Instrument):
+    """Does something from outside trio, as a signal would, once everything waits."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self.act: Callable[[], None] | None = act
+
+    def before_io_wait(self, timeout: float) -> None:
+        if timeout > 1 and self.act is not None:
+            trio.lowlevel.current_trio_token().run_sync_soon(self.act)
+            self.act = None
+
+
 def test_when_nothing_can_happen_any_more_a_stop_is_waited_for() -> None:
+    bots: list[Ran] = []
+
     async def also(ran: Ran) -> None:
-        for _ in range(50):
-            await trio.lowlevel.checkpoint()
-        ran.bot.engine.settings.log("info", "still here", {})
-        ran.bot.stop.request("enough")
+        bots.append(ran)
+        await trio.sleep_forever()
 
-    ran = play(strategy_of(), Script("paper", [1], ends=False), until_s=None, also=also)
+    operator = Outside(lambda: bots[0].bot.stop.request("enough"))
+    ran = play(strategy_of(), Script("paper", [1], ends=False), also=also, instruments=[operator])
 
-    assert ran.bot.stop.reason == "enough"
+    assert (ran.bot.stop.reason, ran.exit_code) == ("enough", ExitCode.CLEAN)
 
 
 def test_a_day_of_waiting_is_simulated_time_only() -> None:
@@ -341,7 +360,7 @@ def test_time_is_never_moved_back_by_late_data() -> None:
             yield build_quote(2, 99, 101)
             yield FeedEnded(self.name, receive_time_ns=time_ns(5))
 
-    play(strategy_of(on_quote=lambda self, _: seen.append(seconds(self))), Late("paper", []))
+    play(strategy_of(on_quote=lambda *_: seen.append(trio.current_time())), Late("paper", []))
 
     assert seen == [5, 5]
 

@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from botkit import Order, Quote, Strategy
+from botkit.engine.desk import REFUSALS_MAX
 from botkit.model import (
     Bar,
     BookDelta,
@@ -215,6 +216,19 @@ def test_placing_again_whatever_is_refused_ends_the_strategy_not_the_bot() -> No
     assert "orders were refused at one event" in rig.slots[0].error
     assert "set a timer" in rig.slots[0].error
     assert not rig.slots[1].ended
+
+
+def test_many_refusals_at_many_events_end_nothing() -> None:
+    actor = Actor()
+    rig = build_rig(actor)
+    count = REFUSALS_MAX // 2 + 1
+    actor.acts["on_quote"] = lambda _: [
+        actor.buy(actor.instrument, 0, price="99") for _ in range(count)
+    ]
+    for after_s in (1, 2):
+        rig.engine.handle(build_quote(after_s, 99, 101))
+    assert rig.engine.desk.counts.refused == 2 * count
+    assert not rig.slots[0].ended
 
 
 def test_a_fill_is_told_before_its_order_and_both_are_whole_by_then() -> None:

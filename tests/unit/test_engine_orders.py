@@ -10,6 +10,7 @@ from botkit.model import (
     AskListing,
     AskStatus,
     Balance,
+    CancelAction,
     CleanUpExpired,
     ClientOrderId,
     ExecId,
@@ -22,6 +23,7 @@ from botkit.model import (
     OrderCancelReject,
     OrderListing,
     OrdStatus,
+    ReplaceAction,
     RequestKind,
     RunStarted,
     SendFailed,
@@ -254,6 +256,9 @@ def test_a_venue_that_only_lacks_market_data_takes_orders() -> None:
     bench.engine.handle(VenueStatus(venue="paper", reason="closed", **parts))
     assert bench.refusal() == "paper is not ready for orders: closed"
     assert bench.order.ord_status is OrdStatus.NEW
+    parts.update(order_entry=True, private=False)
+    bench.engine.handle(VenueStatus(venue="paper", reason="deaf", **parts))
+    assert bench.refusal() == "paper is not ready for orders: deaf"
 
 
 def test_the_run_is_ready_once_when_every_venue_is_up() -> None:
@@ -343,6 +348,23 @@ def test_a_strategy_cancels_its_own_orders_of_one_instrument_or_all() -> None:
     assert bench.canceled() == ["rig-run-2", "rig-run-1", "rig-run-3"]
 
 
+def test_wishes_about_orders_nobody_has_do_nothing() -> None:
+    bench = Bench()
+    name, stamp = ClientOrderId("nobody's"), time_ns(1)
+    sent = len(bench.rig.sent)
+    bench.engine.handle(CancelAction(client_order_id=name, strategy="a", receive_time_ns=stamp))
+    bench.engine.handle(
+        ReplaceAction(
+            client_order_id=name,
+            price=None,
+            order_qty=Decimal(1),
+            strategy="a",
+            receive_time_ns=stamp,
+        )
+    )
+    assert len(bench.rig.sent) == sent
+
+
 # --- the journal ----------------------------------------------------------------------------
 
 
@@ -387,6 +409,25 @@ def test_an_order_that_changes_during_the_stop_is_canceled_again_when_due() -> N
     assert len(bench.rig.cancels) == 1  # under way
     bench.engine.handle(Tick(time_ns(6.5)))
     assert len(bench.rig.cancels) == 2
+
+
+def test_an_order_that_appears_during_the_stop_is_canceled() -> None:
+    bench = Bench()
+    lost = bench.place()
+    bench.engine.handle(
+        SendFailed(
+            symbol=SYMBOL,
+            client_order_id=lost.client_order_id,
+            request=RequestKind.NEW,
+            reached_venue=False,
+            text="no link",
+            receive_time_ns=time_ns(1),
+        )
+    )
+    stop(bench)
+    assert lost.client_order_id not in bench.canceled()
+    bench.rig.report(lost, OrdStatus.NEW, 2)
+    assert bench.canceled() == [bench.order.client_order_id, lost.client_order_id]
 
 
 def test_a_run_that_never_started_is_not_told_of_its_stop_and_cannot_start_after_it() -> None:

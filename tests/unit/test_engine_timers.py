@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from botkit.model import Bar, EquityPoint, RunStarted, StopRequested, StrategyEnded, Tick
-from botkit.testing import SYMBOL, build_quote, build_trade, build_venue_status, time_ns
+from botkit.testing import (
+    SYMBOL,
+    build_quote,
+    build_snapshot,
+    build_trade,
+    build_venue_status,
+    time_ns,
+)
 from botkit.testing.engine_rig import Actor, EngineRig
 
 OTHER = "paper:ETH-EUR"
@@ -126,6 +133,27 @@ def test_a_timer_due_at_once_leaves_what_has_arisen_in_its_order() -> None:
     assert fired(actor) == [("now", 1)]
 
 
+def test_market_data_that_arise_at_a_timer_reach_hooks_and_a_failing_one_ends_alone() -> None:
+    actor, bad = Actor(), Actor()
+    rig = build_rig(actor, bad)
+    actor.acts["on_timer"] = lambda _: rig.engine.handle(build_quote(4, 99, 101))
+    bad.acts["on_quote"] = lambda _: 1 / 0
+    actor.set_timer("t", 1)
+    tick(rig, 5)
+    assert actor.of("on_quote") == [("on_quote", 99)]
+    assert [slot.ended for slot in rig.slots] == [False, True]
+    assert rig.engine.now_ns == time_ns(5)
+
+
+def test_a_quote_made_of_a_book_wakes_who_waits_for_one() -> None:
+    actor = Actor()
+    rig = build_rig(actor)
+    woken: list[str] = []
+    rig.slots[0].call_on_quote(SYMBOL, lambda: woken.append("quote"))
+    rig.engine.handle(build_snapshot(1, [(99, 1)], [(101, 1)]))
+    assert woken == ["quote"]
+
+
 def test_timers_of_an_ended_strategy_do_nothing_and_no_longer_wake_the_engine() -> None:
     actor, other = Actor(), Actor()
     rig = build_rig(actor, other)
@@ -133,6 +161,7 @@ def test_timers_of_an_ended_strategy_do_nothing_and_no_longer_wake_the_engine() 
     other.set_timer("r", 1, every_s=1)
     rig.engine.handle(StrategyEnded(strategy="a", error="", receive_time_ns=time_ns(0.5)))
     actor.set_timer("again", 1)
+    assert rig.slots[0].timers == {}
     tick(rig, 1.5)
     assert actor.seen == []
     assert fired(other) == [("r", 1)]

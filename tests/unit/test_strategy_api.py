@@ -381,6 +381,9 @@ def test_only_what_surely_rests_is_taken_off() -> None:
         async def run(self) -> None:
             self.pending = shown_levels([self.buy(self.instrument, 1, price=90)])
             await self.sleep(1)
+            early = self.buy(self.instrument, 1, price=92)
+            early.cancel()  # before its acknowledgement
+            self.early = shown_levels([early])
             unknown = self.buy(self.instrument, 1, price=91)
             stop = self.buy(self.instrument, 1, price=111, stop_px=110)
             await self.sleep(1)
@@ -389,5 +392,5 @@ def test_only_what_surely_rests_is_taken_off() -> None:
 
     strategy: Any = run(Various).strategy
 
-    assert strategy.pending == ([], [])
+    assert strategy.pending == strategy.early == ([], [])
     assert strategy.resting == ([(90.0, 1.0)], [])
