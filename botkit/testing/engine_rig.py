@@ -127,6 +127,8 @@ class Actor(Strategy):
 class EngineRig:
     """An engine with `strategies` named a, b, c ..., each on all of `symbols`.
 
+    `settings` are further fields of its `EngineSettings`.
+
     Attributes
     ----------
     sent
@@ -143,6 +145,7 @@ class EngineRig:
         capabilities: Capabilities = CAPABLE,
         stop_on_error: bool = False,
         equity_every_ns: int = 0,
+        **settings: Any,
     ) -> None:
         self.journal = MemoryJournal()
         self.sent: list[Command] = []
@@ -159,6 +162,7 @@ class EngineRig:
                 stamp=lambda: 0,
                 log=lambda *line: self.log.append(line),
                 equity_every_ns=equity_every_ns,
+                **settings,
             )
         )
         self.slots: list[StrategySlot] = [
