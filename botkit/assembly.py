@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -92,15 +92,15 @@ def _speed(venue: Venue) -> float:
     return venue.speed if isinstance(venue, SimulatedVenue) else 1.0
 
 
-def check(config: Config) -> Plan:
+def check(config: Config, known: Sequence[str] = ()) -> Plan:
     """Find and build every plug-in of `config`; nothing connects.
 
     Raises
     ------
     ConfigError
-        With the problems of all of them at once.
+        With the problems of all of them at once, after those `known` from reading the config.
     """
-    problems: list[str] = []
+    problems = list(known)
 
     def attempt(build: Callable[[], Any]) -> Any:
         try:
@@ -111,6 +111,8 @@ def check(config: Config) -> Plan:
     venues = {name: attempt(partial(_build_venue, config, name)) for name in config.venues}
     strategies = [attempt(partial(_plan_strategy, config, each)) for each in config.strategies]
     rules = [attempt(partial(_build_rule, config, key)) for key in config.risk]
+    if not known:  # else strategies may be missing, and what they trade
+        problems += _untraded(config)
     if problems:
         raise ConfigError(problems)
     return Plan(config=config, venues=venues, strategies=tuple(strategies), rules=tuple(rules))
@@ -151,16 +153,21 @@ def _plan_strategy(config: Config, table: StrategyConfig) -> PlannedStrategy:
 
 def _build_rule(config: Config, key: str) -> RiskRule:
     source = f"{config.source}: risk.{key}"
-    value = config.risk[key]
-    traded = dict.fromkeys(symbol for each in config.strategies for symbol in each.symbols)
-    if isinstance(value, Mapping):
-        strays = [name for name in value if ":" in name and name not in traded]
-        if strays:  # a limit that would never be looked at
-            allowed = ", ".join(traded)
-            raise ConfigError([f"{source}: found {name!r}, allowed: {allowed}" for name in strays])
     plugin: Any = load_plugin("botkit.risk", key, source)
-    rule: RiskRule = plugin.from_config(value, source)
+    rule: RiskRule = plugin.from_config(config.risk[key], source)
     return rule
+
+
+def _untraded(config: Config) -> list[str]:
+    """Return a sentence for each limit of an instrument that nobody trades: never looked at."""
+    traded = dict.fromkeys(symbol for each in config.strategies for symbol in each.symbols)
+    return [
+        f"{config.source}: risk.{key}: found {name!r}, allowed: {', '.join(traded)}"
+        for key, value in config.risk.items()
+        if isinstance(value, Mapping)
+        for name in value
+        if ":" in name and name not in traded
+    ]
 
 
 def assemble(
@@ -216,5 +223,5 @@ def assemble(
 
 
 def replay_run_id(config: Config) -> str:
-    """Return the run id of a full-speed run: the same for the same config and seed."""
+    """Return the run id of a full-speed run: the same for the same config, seeds included."""
     return hashlib.blake2b(config.show().encode(), digest_size=5).hexdigest()

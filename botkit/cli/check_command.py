@@ -6,7 +6,8 @@ import attrs
 import click
 import trio
 
-from botkit.assembly import Plan, check
+from botkit.assembly import Plan
+from botkit.cli.planning import make_plan
 from botkit.cli.session import Session, config_argument, set_option
 from botkit.model import Instrument
 
@@ -22,7 +23,7 @@ def command(session: Session, *, config: str, overrides: Sequence[str]) -> None:
 
     The exit code is 0 if it would run, 2 if not; then every problem is listed.
     """
-    plan = check(session.load(config, overrides))
+    plan = make_plan(session, config, overrides)
     instruments = trio.run(plan.prepare)
     plan.is_full_speed()
     for line in (*_bot_lines(plan), *_venue_lines(plan, instruments), *_strategy_lines(plan)):

@@ -1,5 +1,6 @@
 """`botkit new strategy`: a strategy, its test and a config that runs it, to start from."""
 
+import importlib.metadata
 import keyword
 import re
 import shlex
@@ -79,10 +80,11 @@ def _check_name(name: str) -> None:
             f"found the name {name!r}, allowed: a module name in lower case, such as my_maker: "
             "letters, digits and _, a letter first, at most 32"
         )
-    if keyword.iskeyword(name) or name in sys.stdlib_module_names or name in TAKEN:
+    taken = TAKEN | sys.stdlib_module_names | importlib.metadata.packages_distributions().keys()
+    if keyword.iskeyword(name) or name in taken:
         raise ConfigError(
-            f"found the name {name!r}, which Python or botkit has a module or word of; choose "
-            f"another, such as my_{name}"
+            f"found the name {name!r}, which Python, botkit or an installed package has a module "
+            f"or word of; choose another, such as my_{name}"
         )
 
 

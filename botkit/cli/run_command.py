@@ -5,8 +5,8 @@ from typing import Any, get_args
 
 import click
 
-from botkit.assembly import check
 from botkit.cli.logs import LEVELS, LogForm
+from botkit.cli.planning import make_plan
 from botkit.cli.running import RunOptions, run
 from botkit.cli.session import Session, config_argument, set_option
 from botkit.config import Config, parse_duration
@@ -25,9 +25,11 @@ class DurationType(click.ParamType[int]):
         try:
             length_ns = parse_duration(str(value))
         except ValueError as exc:
-            self.fail(f"{value!r}: {exc}, or 60s", param, ctx)
+            self.fail(f"{value!r}: {exc}; 60s, for example", param, ctx)
         if not length_ns:
-            self.fail(f"{value!r}: the run would end before it starts; say 60s, say", param, ctx)
+            self.fail(
+                f"{value!r}: the run would end before it starts; 60s, for example", param, ctx
+            )
         return length_ns
 
 
@@ -70,10 +72,10 @@ def command(
     unless --live is given. The exit code says how it ended: 0 nothing of ours rests at a venue,
     1 error, 2 usage or configuration, 3 orders may rest, 4 stopped by risk.
     """
-    loaded = session.load(config, overrides)
-    _refuse_mode(loaded, live=live)
+    plan = make_plan(session, config, overrides)
+    _refuse_mode(plan.config, live=live)
     options = RunOptions(for_ns=for_ns, form=form, log_level=log_level, status=not no_status)
-    return int(run(check(loaded), session, options))
+    return int(run(plan, session, options))
 
 
 def _refuse_mode(config: Config, *, live: bool) -> None:

@@ -20,13 +20,25 @@ from botkit.config.sections import NAME_PATTERN, BotConfig, Config, StrategyConf
 from botkit.config.structuring import structure
 from botkit.errors import ConfigError
 
-__all__ = ["load"]
+__all__ = ["Reading", "examine", "load"]
 
 T = TypeVar("T")
 
 _SECTIONS: Final = ("bot", "venues", "strategies", "risk")
 _DEEPEST: Final = 50
 _SYMBOL: Final = re.compile(r"([^:\s]+):(\S+)")
+
+
+@attrs.frozen
+class Reading:
+    """What could be read of a file, and what is wrong with the rest, secrets masked.
+
+    `config` is None if its plug-ins cannot judge what they would be given. With problems, it is
+    fit for nothing but to ask them.
+    """
+
+    config: Config | None
+    problems: tuple[str, ...]
 
 
 def load(
@@ -46,6 +58,22 @@ def load(
     ConfigError
         With every problem at once, a sentence each, secrets masked.
     """
+    reading = examine(path, overrides, environ=environ)
+    if reading.config is None or reading.problems:
+        raise ConfigError(reading.problems)
+    return reading.config
+
+
+def examine(
+    path: str | Path, overrides: Sequence[str] = (), *, environ: Mapping[str, str] | None = None
+) -> Reading:
+    """Return what can be read of the file at `path`, with what is wrong; see `load`.
+
+    Raises
+    ------
+    ConfigError
+        Nothing can: it is no TOML, say.
+    """
     source = str(path)
     document = _read(Path(path), source)
     refused = [f"{source}: {text}" for text in apply_overrides(document, overrides)]
@@ -59,15 +87,14 @@ def load(
     config = reader.read(document, str(Path(path).parent))
     problems = [*refused, *(f"{source}: {key}: {text}" for key, text in expansion.problems)]
     problems += reader.problems
-    if config is None or problems:
-        secrets = secrets_in(document)
-        raise ConfigError([redacted(problem, secrets) for problem in dict.fromkeys(problems)])
-    return config
+    secrets = secrets_in(document)
+    masked = tuple(redacted(problem, secrets) for problem in dict.fromkeys(problems))
+    return Reading(None if expansion.problems else config, masked)
 
 
 def _read(path: Path, source: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{source}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -125,8 +152,8 @@ class _Reader:
     unfilled: set[str]
     problems: list[str] = attrs.field(factory=list)
 
-    def read(self, document: Mapping[str, Any], base_dir: str) -> Config | None:
-        """Return the config, or None if a section could not be read at all."""
+    def read(self, document: Mapping[str, Any], base_dir: str) -> Config:
+        """Return the config, without what could not be read of it."""
         for name in document:
             if name not in _SECTIONS:
                 hint = nearest(name, _SECTIONS)
@@ -139,11 +166,10 @@ class _Reader:
         risk = document.get("risk", {})
         if not isinstance(risk, Mapping):
             self._object("risk", f"found {found(risk)}, allowed: a table")
-        if bot is None or self.problems:
-            return None
+            risk = {}
         return Config(
-            bot=bot,
-            venues=venues,
+            bot=bot or BotConfig(name="unnamed"),
+            venues={name: venue for name, venue in venues.items() if venue.type},
             strategies=strategies,
             risk=risk,
             source=self.source,

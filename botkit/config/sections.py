@@ -66,8 +66,6 @@ class BotConfig:
         How long orders may take to be gone at the end, in ns; strategies and scopes share it.
     equity_every
         Time between two equity points in the journal, in ns.
-    seed
-        Of every random choice a run makes.
     journal_synchronous
         SQLite's `synchronous`: FULL survives the loss of power, NORMAL that of the process.
     report_currency
@@ -86,7 +84,6 @@ class BotConfig:
     equity_every: Duration = attrs.field(
         default=parse_duration("1m"), validator=attrs.validators.gt(0)
     )
-    seed: int = attrs.field(default=0, validator=attrs.validators.ge(0))
     journal_synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
     report_currency: str | None = attrs.field(
         default=None, validator=attrs.validators.optional(attrs.validators.min_len(1))

@@ -176,6 +176,9 @@ class OrderDesk:
     def _refuse(self, channel: Channel, request: NewOrder, refused: Refused) -> Order:
         """Return the order as REJECTED: it never left, and `on_order` is told after this hook.
 
+        While the bot stops nobody is told: a strategy that quotes again where an order has
+        ended would be told of one refusal after the other.
+
         Raises
         ------
         RuntimeError
@@ -189,14 +192,16 @@ class OrderDesk:
             )
         order = _refused_order(request, channel.instrument, refused.text, self._router)
         self._note_refusal(refused)
-        self._engine.later(OrderNotice(order, self._engine.now_ns))
+        if not self._engine.lifecycle.stopping:
+            self._engine.later(OrderNotice(order, self._engine.now_ns))
         return order
 
     def _note_refusal(self, refused: Refused) -> None:
         self.counts.refused += 1
         self._engine.touched = True
         self._engine.journal.record(refused)
-        self._engine.log("warning", "refused", msgspec.to_builtins(refused))
+        level = "debug" if self._engine.lifecycle.stopping else "warning"
+        self._engine.log(level, "refused", msgspec.to_builtins(refused))
 
     def _cancel_wish(self, action: CancelAction) -> None:
         orders = self._engine.orders

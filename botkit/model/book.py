@@ -35,13 +35,16 @@ class _Ladder:
         self.qty = {price: qty} if qty > 0 else {}
         self.prices = [price] if qty > 0 else []
 
-    def set(self, price: float, qty: float) -> None:
-        if qty > 0:
-            if price not in self.qty:
-                insort(self.prices, price)
-            self.qty[price] = qty
-        elif self.qty.pop(price, None) is not None:
-            del self.prices[bisect_left(self.prices, price)]
+    def change(self, levels: Iterable[Level]) -> None:
+        """Give each price its quantity; 0 takes it away."""
+        qty_of, prices = self.qty, self.prices
+        for price, qty in levels:
+            if qty > 0:
+                if price not in qty_of:
+                    insort(prices, price)
+                qty_of[price] = qty
+            elif qty_of.pop(price, None) is not None:
+                del prices[bisect_left(prices, price)]
 
     def cut_above(self, price: float) -> None:
         """Drop every level above `price`."""
@@ -101,10 +104,8 @@ class Book:
     def apply_delta(self, delta: BookDelta) -> None:
         """Set the changed levels; quantity 0 removes one."""
         self.has_depth = True
-        for price, qty in delta.bids:
-            self._bids.set(price, qty)
-        for price, qty in delta.asks:
-            self._asks.set(price, qty)
+        self._bids.change(delta.bids)
+        self._asks.change(delta.asks)
         quote = self._quote
         if quote is None or not self.is_crossed:
             return
@@ -123,12 +124,12 @@ class Book:
     def _trim(self, quote: Quote) -> None:
         if quote.bid_qty > 0:
             self._bids.cut_above(quote.bid_px)
-            self._bids.set(quote.bid_px, quote.bid_qty)
+            self._bids.change(((quote.bid_px, quote.bid_qty),))
         else:
             self._bids.replace(())
         if quote.ask_qty > 0:
             self._asks.cut_below(quote.ask_px)
-            self._asks.set(quote.ask_px, quote.ask_qty)
+            self._asks.change(((quote.ask_px, quote.ask_qty),))
         else:
             self._asks.replace(())
 
@@ -211,5 +212,5 @@ class Book:
             for price, qty in own:
                 if price in ladder.qty:
                     left = ladder.qty[price] - qty
-                    ladder.set(price, left if left > 1e-12 * qty else 0.0)
+                    ladder.change(((price, left if left > 1e-12 * qty else 0.0),))
         return rest

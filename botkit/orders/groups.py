@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from botkit.model import ClientOrderId, Side, VenueOrderId
+from botkit.model import ClientOrderId, VenueOrderId
 from botkit.ports import Capabilities
 
 if TYPE_CHECKING:
@@ -39,13 +39,9 @@ class Group:
     strategy: str
     symbol: str
     venue: VenueBook
-    buy: Tally
+    buy: Tally  # both shared by all strategies in the instrument
     sell: Tally
     orders: dict[ClientOrderId, "Order"] = attrs.field(factory=dict)
-
-    def tally(self, side: Side) -> Tally:
-        """Return the tally of `side`, shared by all strategies in the instrument."""
-        return self.buy if side is Side.BUY else self.sell
 
     def take_back(self, order: "Order") -> None:
         """Put an order that had been closed into its old place."""

@@ -190,6 +190,11 @@ class Order:
         return self.cum_qty >= self.order_qty and self.cash_order_qty is None
 
     @property
+    def has_outgrown(self) -> bool:
+        """True if more has filled than was ordered: a replace told as not done was done."""
+        return self.cum_qty > self.order_qty
+
+    @property
     def leaves_qty(self) -> Decimal:
         """Quantity still working; 0 once closed."""
         if self.ord_status in CLOSED or self.cum_qty > self.order_qty:
@@ -357,7 +362,7 @@ class Order:
         return (
             report.ord_status in PLAIN
             and self.ord_status not in CLOSED
-            and report.side is self.side
+            and (report.side is self.side or report.side is None)
             and report.symbol == self.instrument.symbol
             and (not self.venue_order_ids or report.venue_order_id == self.venue_order_ids[-1])
             and not (report.last_qty or report.cum_qty or self.cum_qty)
@@ -379,7 +384,7 @@ class Order:
             self.ord_status = status
             self.text = report.text or self.text
             if status in CLOSED:
-                self.closed_time_ns = report.transact_time_ns
+                self.closed_time_ns = max(self.closed_time_ns, report.transact_time_ns)
         return Outcome(order=self, changed=changed, is_plain=True)
 
     def _decide(self, report: ExecutionReport, to: Quantities) -> tuple[OrdStatus, Ahead | None]:

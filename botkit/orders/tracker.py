@@ -223,10 +223,11 @@ class Orders:
         if order is None or order.is_closed:
             return Outcome(order=order)  # refused because it had ended, as we know
         before = order.ord_status
-        if reject.ord_status in WORKING and not reject.unknown_order:
+        was_done = reject.response_to is RequestKind.REPLACE and order.has_outgrown
+        if reject.ord_status in WORKING and not (reject.unknown_order or was_done):
             self._take_back(order, reject.response_to, reject.text)
         else:
-            if reject.response_to is RequestKind.REPLACE:
+            if reject.response_to is RequestKind.REPLACE and not was_done:
                 order.give_up_replace()
             self._doubt(order, reject.text, reject.receive_time_ns)
         self._count(order)
@@ -242,6 +243,8 @@ class Orders:
             # A cancel changes no exposure by having got lost; it is sent again when overdue.
             if failure.request is not RequestKind.CANCEL:
                 self._doubt(order, failure.text, failure.receive_time_ns)
+        elif failure.request is RequestKind.REPLACE and order.has_outgrown:
+            self._doubt(order, failure.text, failure.receive_time_ns)
         elif failure.request is not RequestKind.NEW:
             self._take_back(order, failure.request, failure.text)
         elif order.acknowledged:
@@ -440,7 +443,7 @@ class Orders:
         assert order.replacing is not None
         if order.is_closed or now_ns < order.replacing.due_ns:
             return
-        if now_ns >= order.replacing.due_ns + self._timing.settle_ns:
+        if now_ns >= order.replacing.due_ns + self._timing.settle_ns and not order.has_outgrown:
             self._take_back(order, RequestKind.REPLACE, "the venue has not done the replace")
         else:
             order.mark_unknown("the venue has not done the replace yet")

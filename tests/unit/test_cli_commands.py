@@ -59,6 +59,15 @@ def test_a_total_that_lacks_a_rate_says_which(cli: Cli) -> None:
     assert "Total      incomplete in USD: no rate for EUR" in out
 
 
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, entry_points: str) -> None:
+    """Make a distribution with these entry points known for this test."""
+    dist = folder / "somebodys-1.0.dist-info"
+    dist.mkdir()
+    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: somebodys\nVersion: 1.0\n")
+    (dist / "entry_points.txt").write_text(entry_points)
+    monkeypatch.syspath_prepend(str(folder))
+
+
 # --- help and usage -----------------------------------------------------------------------------
 
 
@@ -144,14 +153,24 @@ def test_run_refuses_to_be_live_on_paper(cli: Cli) -> None:
     assert "nothing to be live on; leave --live out" in err
 
 
-@pytest.mark.parametrize(("live", "says"), [((), "are real ones"), (("--live",), '"kraken"')])
 def test_run_does_not_trade_a_real_venue_unasked(
-    cli: Cli, live: tuple[str, ...], says: str
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, out, err = cli("run", "unit.toml", *live, "--set", "venues.paper.type=kraken")
+    install(tmp_path, monkeypatch, "[botkit.venues]\nkraken = venues.paper:PaperVenue\n")
+
+    code, out, err = cli("run", "unit.toml", "--set", "venues.paper.type=kraken")
 
     assert code == 2
-    assert says in err
+    assert "venues paper are real ones" in err
+    assert not out
+
+
+@pytest.mark.parametrize("live", [(), ("--live",)])
+def test_run_names_a_venue_that_is_not_installed(cli: Cli, live: tuple[str, ...]) -> None:
+    code, out, err = cli("run", "unit.toml", *live, "--set", "venues.paper.type=papr")
+
+    assert code == 2
+    assert "did you mean 'paper'?" in err
     assert not out
 
 
@@ -314,6 +333,56 @@ def test_check_exits_2_with_every_problem(cli: Cli) -> None:
     assert "max_order_notional" in err
 
 
+def test_check_tells_the_problems_of_file_venues_strategies_and_rules_together(
+    cli: Cli, tmp_path: Path
+) -> None:
+    wrong = (
+        CONFIG.replace('name = "unit"', 'nmae = "unit"')
+        .replace("seed = 7", "sede = 7")
+        .replace("maker_bps", "maker_bsp")
+        .replace('qty = "0.01"', 'qty = "-1"')
+        .replace("max_order_notional", "max_order_notionl")
+    )
+    (tmp_path / "wrong.toml").write_text(wrong)
+
+    code, _, err = cli("check", "wrong.toml")
+
+    assert code == 2
+    for place in (
+        "bot.name",
+        "bot.nmae",
+        "venues.paper.fees.maker_bsp",
+        "venues.paper.feed.sede",
+        "strategies.market_maker.params.qty",
+        "risk.max_order_notionl",
+    ):
+        assert f"wrong.toml: {place}: " in err
+
+
+def test_check_leaves_alone_what_an_unset_variable_would_have_filled_in(
+    cli: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / "unset.toml").write_text(CONFIG.replace('"0.01"', '"${BOTKIT_UNSET}"'))
+
+    code, _, err = cli("check", "unset.toml")
+
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert "BOTKIT_UNSET is not set" in err
+
+
+def test_check_says_nothing_of_limits_while_strategies_cannot_be_read(
+    cli: Cli, tmp_path: Path
+) -> None:
+    limits = CONFIG.replace('= "5000"', '= { "paper:BTC-EUR" = "5000" }')
+    (tmp_path / "wrong.toml").write_text(limits.replace('type = "market_maker"', "type = 5"))
+
+    code, _, err = cli("check", "wrong.toml")
+
+    assert code == 2
+    assert [line.split(": ")[1] for line in err.splitlines()] == ["strategies.0.type"]
+
+
 def test_check_says_where_there_are_no_rules(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "free.toml").write_text(CONFIG.partition("[risk]")[0])
 
@@ -347,11 +416,7 @@ def test_list_shows_plug_ins(cli: Cli, kind: str, words: list[str]) -> None:
 def test_list_goes_on_past_a_plug_in_that_cannot_be_loaded(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dist = tmp_path / "somebodys-1.0.dist-info"
-    dist.mkdir()
-    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: somebodys\nVersion: 1.0\n")
-    (dist / "entry_points.txt").write_text("[botkit.risk]\naardvark = no_such_module:Rule\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    install(tmp_path, monkeypatch, "[botkit.risk]\naardvark = no_such_module:Rule\n")
 
     code, out, _ = cli("list", "risk")
 
@@ -406,7 +471,9 @@ def test_new_overwrites_nothing(cli: Cli, tmp_path: Path) -> None:
     assert not (tmp_path / "mine.py").exists()
 
 
-@pytest.mark.parametrize("name", ["Mine", "2nd", "my-maker", "../up", "", "random", "class", "run"])
+@pytest.mark.parametrize(
+    "name", ["Mine", "2nd", "my-maker", "../up", "", "random", "class", "run", "trio"]
+)
 def test_new_refuses_what_is_no_good_module_name(cli: Cli, tmp_path: Path, name: str) -> None:
     before = sorted(tmp_path.iterdir())
 

@@ -47,6 +47,10 @@ def problems(
     return [problem.removeprefix(f"{path}: ") for problem in caught.value.problems]
 
 
+def test_a_byte_order_mark_is_no_part_of_a_config(tmp_path: Path) -> None:
+    assert load(write(tmp_path, "\ufeff" + GOOD)) == load(write(tmp_path, GOOD))
+
+
 def test_a_config_is_read_with_its_defaults(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
     assert load(path) == Config(
@@ -55,7 +59,6 @@ def test_a_config_is_read_with_its_defaults(tmp_path: Path) -> None:
             state_dir="var",
             clean_up=10_000_000_000,
             equity_every=60_000_000_000,
-            seed=0,
             journal_synchronous="NORMAL",
         ),
         venues={
@@ -86,7 +89,7 @@ def test_a_config_with_seven_mistakes_tells_seven(tmp_path: Path) -> None:
         [bot]
         name = "a b"
         clean_up = 10
-        sed = 3
+        state_dri = 3
 
         [venus.paper]
         type = "paper"
@@ -109,8 +112,8 @@ def test_a_config_with_seven_mistakes_tells_seven(tmp_path: Path) -> None:
         ("bot.name: found \"a b\" (text), allowed: match regex '[A-Za-z0-9][A-Za-z0-9_.-]{0,31}'"),
         'bot.clean_up: found 10 (integer), allowed: a duration as text such as "20ms"',
         (
-            "bot.sed: unknown key, allowed: name, state_dir, clean_up, equity_every, seed, "
-            "journal_synchronous, report_currency, rate_stale, opening; did you mean 'seed'?"
+            "bot.state_dri: unknown key, allowed: name, state_dir, clean_up, equity_every, "
+            "journal_synchronous, report_currency, rate_stale, opening; did you mean 'state_dir'?"
         ),
         "venues.paper.type: missing, allowed: text",
         (
@@ -269,7 +272,7 @@ def test_an_override_replaces_one_value(tmp_path: Path) -> None:
     config = load(
         write(tmp_path, GOOD),
         [
-            "bot.seed=7",
+            "bot.state_dir=elsewhere",
             "bot.clean_up=1s",
             "venues.paper.feed.seed = 9",
             "venues.paper.fees={ maker_bps = 0.1 }",
@@ -281,7 +284,7 @@ def test_an_override_replaces_one_value(tmp_path: Path) -> None:
             "risk.'max.x'=true",
         ],
     )
-    assert config.bot.seed == 7
+    assert config.bot.state_dir == "elsewhere"
     assert config.bot.clean_up == 1_000_000_000
     assert config.venues["paper"].options == {
         "feed": {"type": "synthetic", "seed": 9},
@@ -427,7 +430,7 @@ def test_no_secret_is_in_repr_or_in_the_text_of_an_error(tmp_path: Path) -> None
     with pytest.raises(ConfigError) as caught:
         load(
             path,
-            ["bot.name.x=correct-horse", "bot.seed=correct-horse", "correct-horse=1"],
+            ["bot.name.x=correct-horse", "bot.clean_up=correct-horse", "correct-horse=1"],
             environ=ENVIRON,
         )
     text = "".join(traceback.format_exception(caught.value)).replace(__file__, "")
@@ -435,7 +438,7 @@ def test_no_secret_is_in_repr_or_in_the_text_of_an_error(tmp_path: Path) -> None
     assert SECRET not in message
     assert len(caught.value.problems) == 5
     assert 'bot.name: found "*** " (text)' in message
-    assert 'bot.seed: found "***" (text), allowed: an integer' in message
+    assert 'bot.clean_up: found "***" (text), allowed: a duration' in message
     assert "bot.toml: ***: unknown key" in message
     assert message in text
 

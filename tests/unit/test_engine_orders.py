@@ -388,6 +388,18 @@ def stop(bench: Bench, after_s: float = 1) -> None:
     bench.engine.handle(StopRequested(reason="enough", receive_time_ns=time_ns(after_s)))
 
 
+def test_a_strategy_that_quotes_again_where_an_order_ended_hears_no_refusals_while_stopping() -> (
+    None
+):
+    bench = Bench(ALL)
+    bench.actor.acts["on_order"] = lambda order: bench.place() if order.is_closed else None
+    stop(bench)
+    bench.rig.report(bench.order, OrdStatus.CANCELED, 2)
+    assert bench.engine.desk.counts.refused == 1
+    assert not bench.engine.slots["a"].ended
+    assert [line for line in bench.rig.log if line[0] == "warning" and line[1] == "refused"] == []
+
+
 def test_a_stop_lets_strategies_take_leave_cancels_and_lets_nothing_new_pass() -> None:
     bench = Bench(ALL)
     kept: list[Order] = []

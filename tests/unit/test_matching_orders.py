@@ -113,6 +113,17 @@ def test_what_an_order_reserves_is_told_with_the_next_market_event_at_the_latest
     ]
 
 
+def test_a_currency_the_account_held_nothing_of_is_told_once_it_does() -> None:
+    bench = Bench(balances={"EUR": Decimal(500)})
+    bench.quote(100, 1, 101, 1)
+    bench.order(BUY, "1", "101")
+    assert bench.balance("BTC") == ("1", "1")
+    assert {each.currency: each.total for each in bench.balance_events()} == {
+        "EUR": Decimal(399),
+        "BTC": Decimal(1),
+    }
+
+
 def test_a_balance_that_is_back_where_it_was_told_is_not_told_again() -> None:
     bench = Bench(latency=ConstantLatency(delay_ns=2 * MS))
     bench.quote(100, 1, 101, 1)

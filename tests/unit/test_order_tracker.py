@@ -315,6 +315,22 @@ def test_a_replace_declined_after_the_old_quantity_filled_ends_the_order(bench: 
     assert status_of(order) is OrdStatus.FILLED
 
 
+@pytest.mark.parametrize("said", [OrdStatus.NEW, None])
+def test_a_replace_declined_after_more_than_the_old_quantity_filled_was_done(
+    bench: Bench, said: OrdStatus | None
+) -> None:
+    """The fills are facts and the decline is not: the order is UNKNOWN, and all of it counts."""
+    order = bench.add()
+    bench.say(order, OrdStatus.NEW)
+    bench.replace(order, 1)
+    fill: dict[str, Any] = {"exec_id": "e1", "last_qty": Decimal(11), "last_px": Decimal(1)}
+    bench.say(order, OrdStatus.PARTIALLY_FILLED, **fill)
+    bench.decline(order, response_to=RequestKind.REPLACE, ord_status=said)
+    assert status_of(order) is OrdStatus.UNKNOWN
+    assert order.cum_qty == 11
+    assert order.replacing is not None
+
+
 def test_declines_take_back_only_what_they_are_about(bench: Bench) -> None:
     order = bench.add()
     bench.say(order, OrdStatus.NEW)
@@ -463,6 +479,26 @@ def test_an_answer_of_unknown_is_not_an_answer(bench: Bench) -> None:
     bench.say(order, OrdStatus.UNKNOWN)
     assert [status_of(order), order.acknowledged] == [OrdStatus.UNKNOWN, False]
     assert bench.due(0), "so it is asked for"
+
+
+def test_a_fill_that_comes_with_an_answer_of_unknown_acknowledges_the_order(bench: Bench) -> None:
+    order = bench.add()
+    fill: dict[str, Any] = {"exec_id": ExecId("e"), "last_qty": Decimal(1), "last_px": Decimal(99)}
+    bench.say(order, OrdStatus.UNKNOWN, **fill)
+    assert [status_of(order), order.cum_qty, order.acknowledged] == [OrdStatus.UNKNOWN, 1, True]
+    assert bench.fail(order, RequestKind.NEW, reached=False).contradiction, "it has filled"
+    assert order.is_open
+
+
+def test_a_fill_under_unknown_brings_back_an_order_that_was_told_as_never_sent(
+    bench: Bench,
+) -> None:
+    order = bench.add()
+    bench.fail(order, RequestKind.NEW, reached=False)
+    assert status_of(order) is OrdStatus.REJECTED
+    fill: dict[str, Any] = {"exec_id": ExecId("e"), "last_qty": Decimal(1), "last_px": Decimal(99)}
+    bench.say(order, OrdStatus.UNKNOWN, **fill)
+    assert [status_of(order), order.cum_qty, order.worst_leaves()] == [OrdStatus.UNKNOWN, 1, 9]
 
 
 def test_a_status_ahead_of_its_fills_asks_for_them_when_they_are_due(bench: Bench) -> None:

@@ -7,6 +7,7 @@ import trio
 
 from botkit.clock import Clock
 from botkit.config import structure
+from botkit.errors import ConfigError
 from botkit.matching import PaperMatcher
 from botkit.model import (
     Approved,
@@ -28,7 +29,7 @@ from botkit.model import (
     VenueStatus,
 )
 from botkit.ports import Capabilities, Deliver, FeeSchedule, VenueSetup
-from venues.paper.feeds import Feed, build_feed
+from venues.paper.feeds import Feed, build_feed, check_feed
 from venues.paper.options import PaperOptions
 
 __all__ = ["PaperVenue"]
@@ -83,8 +84,7 @@ class PaperVenue:
     @classmethod
     def from_setup(cls, setup: VenueSetup) -> "PaperVenue":
         """Build the venue, its matcher and its feed from the config."""
-        options = structure(PaperOptions, setup.options, setup.source)
-        instruments = options.build_instruments(setup.name, setup.symbols, setup.source)
+        options, instruments = _options(setup)
         feed = build_feed(
             options.feed,
             symbols=setup.symbols,
@@ -244,6 +244,22 @@ class PaperVenue:
     def _wake(self) -> None:
         if self._sleeper is not None:
             self._sleeper.set()
+
+
+def _options(setup: VenueSetup) -> tuple[PaperOptions, dict[str, Instrument]]:
+    """Return the options and the instruments, or raise all that is wrong, with the feed's too."""
+    try:
+        options = structure(PaperOptions, setup.options, setup.source)
+        return options, options.build_instruments(setup.name, setup.symbols, setup.source)
+    except ConfigError as error:
+        problems = error.problems
+    feed = setup.options.get("feed")
+    if isinstance(feed, Mapping):
+        try:
+            check_feed(feed, f"{setup.source}.feed")
+        except ConfigError as error:
+            problems += error.problems
+    raise ConfigError(problems)
 
 
 def _not_sent(request: NewOrder | ReplaceOrder | CancelOrder, kind: RequestKind) -> SendFailed:
