@@ -95,8 +95,8 @@ class Money:
 
     def check_balance(self, balance: Balance) -> None:
         """Hold a venue's word against what fills, fees and adjustments say."""
-        self._check.tell(balance)
-        self._look(balance.venue, balance.currency)
+        if self._check.tell(balance):
+            self._look(balance.venue, balance.currency)
 
     def _look(self, venue: str, currency: str) -> None:
         """Watch a balance that differs until it stands still, or no longer differs."""

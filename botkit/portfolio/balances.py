@@ -32,13 +32,19 @@ class BalanceCheck:
         self._portfolio = portfolio
         self._told: dict[tuple[str, str], Decimal] = {}
         self._start: dict[tuple[str, str], Decimal] = {}  # total less our change until then
+        self._revision: dict[tuple[str, str], int] = {}  # of the portfolio, when last told
 
-    def tell(self, balance: Balance) -> None:
-        """Take a venue's word."""
+    def tell(self, balance: Balance) -> bool:
+        """Take a venue's word; return False if neither it nor our records have moved since."""
         key = (balance.venue, balance.currency)
+        revision = self._portfolio.revision
+        if self._revision.get(key) == revision and self._told[key] == balance.total:
+            return False
+        self._revision[key] = revision
         self._told[key] = balance.total
         if key not in self._start:
             self._begin(*key)
+        return True
 
     def difference(self, venue: str, currency: str) -> Difference | None:
         """Return how the venue's last word differs from our records; None if it does not."""

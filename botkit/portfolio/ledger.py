@@ -56,7 +56,7 @@ class Portfolio:
     `venue` may be named, only positions of that strategy, instrument or venue are looked at.
 
     `fees` are the venues' schedules by name, for fees not told yet; a venue without one is taken
-    to be free.
+    to be free. `revision` counts what was booked.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Portfolio:
         instruments: Mapping[str, Instrument],
         fees: Mapping[str, FeeSchedule] | None = None,
     ) -> None:
+        self.revision = 0
         self._instruments = instruments
         self._schedules = fees or {}
         self._positions: dict[tuple[str, str], Position] = {}  # by strategy and symbol
@@ -73,6 +74,7 @@ class Portfolio:
 
     def apply(self, fill: Fill) -> None:
         """Book one fill. The caller sees to it that each fill comes once."""
+        self.revision += 1
         position = self._positions.get((fill.strategy, fill.symbol))
         if position is None:
             position = self._open(fill.strategy, fill.symbol, f"fill {fill.exec_id}")
@@ -104,6 +106,7 @@ class Portfolio:
                 f"of {told.commission} {told.commission_currency}, since {len(waiting)} such fills "
                 f"of {told.symbol} wait for one; compare the fees with the venue's statement"
             )
+        self.revision += 1
         position.forget_estimate(waiting.pop(0))
         if not waiting:
             del self._untold[key]
@@ -117,6 +120,7 @@ class Portfolio:
         InvariantError
             The instrument is not known, or a quantity has no price.
         """
+        self.revision += 1
         if adjustment.kind is AdjustmentKind.DEPOSIT:
             self._deposit(adjustment.venue, adjustment.currency, adjustment.amount)
             return

@@ -12,6 +12,7 @@ from botkit.model import (
     ClientOrderId,
     EquityPoint,
     ExecId,
+    FeeTold,
     Fill,
     Instrument,
     Side,
@@ -487,6 +488,22 @@ def test_positions_are_carried_at_their_average_price_flat_ones_too() -> None:
         (Decimal("1.99"), Decimal(100)),
         (Decimal(0), None),
     ]
+
+
+def test_a_fee_told_late_is_carried_as_well() -> None:
+    untold = build_fill("1", "100", commission=None)
+    told = FeeTold(
+        client_order_id=untold.client_order_id,
+        symbol=untold.symbol,
+        strategy=untold.strategy,
+        exec_id=untold.exec_id,
+        commission=Decimal("0.01"),
+        commission_currency="BTC",
+    )
+
+    (carried,) = carried_positions([untold, told], INSTRUMENTS)
+
+    assert carried.qty == Decimal("0.99")
 
 
 def test_what_a_fee_in_base_left_is_carried_at_the_last_price() -> None:
