@@ -1,7 +1,9 @@
 """From a config to a bot: plug-ins found and checked, then put together around an engine."""
 
 import hashlib
+import inspect
 import math
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -18,7 +20,7 @@ from botkit.model import Instrument
 from botkit.ports import Journal, RiskRule, SimulatedVenue, Venue, VenueSetup
 from botkit.scope import CleanUpBudget
 from botkit.shell import Bot
-from botkit.strategy import Strategy
+from botkit.strategy import HOOKS, Strategy
 
 __all__ = ["Plan", "PlannedStrategy", "assemble", "check", "replay_run_id"]
 
@@ -147,8 +149,28 @@ def _plan_strategy(config: Config, table: StrategyConfig) -> PlannedStrategy:
             f"{source}.type: {found.__qualname__}.Params is no attrs class: "
             "put @attrs.frozen above it"
         )
+    if wrong := _wrong_hooks(found):
+        raise ConfigError([f"{source}.type: {found.__qualname__}.{text}" for text in wrong])
     params = structure(found.Params, table.params, source, key="params")
     return PlannedStrategy(config=table, strategy_class=found, params=params)
+
+
+def _wrong_hooks(found: type[Strategy]) -> list[str]:
+    """Return a clause for each hook that waits, which nobody would wait for, and a plain `run`."""
+    waiting = [
+        f"{name} is a coroutine function, but hooks do not wait: make it a plain def, and put "
+        "what waits into async def run(self)"
+        for name in sorted(HOOKS)
+        if _waits(getattr(found, name))
+    ]
+    run = found.run
+    if not inspect.iscoroutinefunction(run) and not hasattr(run, "__wrapped__"):
+        waiting.append("run is a plain function: make it async def run(self)")
+    return waiting
+
+
+def _waits(hook: object) -> bool:
+    return inspect.iscoroutinefunction(hook) or inspect.isasyncgenfunction(hook)
 
 
 def _build_rule(config: Config, key: str) -> RiskRule:
@@ -205,7 +227,7 @@ def assemble(
     budget = CleanUpBudget(config.bot.clean_up / NS_PER_S)
     for planned in plan.strategies:
         engine.add_strategy(
-            planned.strategy_class(),
+            _made(planned, config.source),
             name=planned.config.name,
             symbols=planned.config.symbols,
             params=planned.params,
@@ -220,6 +242,19 @@ def assemble(
         clock=clock,
         budget=budget,
     )
+
+
+def _made(planned: PlannedStrategy, source: str) -> Strategy:
+    cls = planned.strategy_class
+    try:
+        return cls()
+    except Exception as exc:
+        (*_, last) = traceback.extract_tb(exc.__traceback__)
+        raise ConfigError(
+            f"{source}: strategies.{planned.config.name}: {cls.__qualname__}() cannot be made: "
+            f"{type(exc).__name__}: {exc} ({last.filename}, line {last.lineno}); __init__ takes "
+            "no arguments, set up in on_start"
+        ) from exc
 
 
 def replay_run_id(config: Config) -> str:

@@ -5,7 +5,7 @@ return at once; whatever becomes of it comes back as an event through `deliver`.
 runs over a socket, over the paper venue in real time, and over the paper venue in a plain loop.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -209,6 +209,15 @@ class SimulatedVenue(Protocol):
 
     def apply(self, event: MarketEvent) -> None:
         """Take one market event: deliver it, match against it, deliver the fills."""
+        ...
+
+
+@runtime_checkable
+class RemarkingVenue(Protocol):
+    """A venue with something to say when a run is over, such as data that it left out."""
+
+    def remarks(self) -> Sequence[str]:
+        """Return what a person has to know of the run besides the orders; a line each."""
         ...
 
 

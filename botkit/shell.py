@@ -7,19 +7,23 @@ the links still work, and only then are the links cut.
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from enum import IntEnum
+from typing import Final
 
 import attrs
 import msgspec
 import trio
 
 from botkit.clock import Clock
-from botkit.engine import Engine, StrategySlot
+from botkit.engine import MISTAKES, Engine, StrategySlot
 from botkit.engine.dispatch import Dispatcher
 from botkit.model import Adjustment, CleanUpExpired, RunStarted, StopRequested, StrategyEnded
 from botkit.orders import Order
 from botkit.scope import CleanUpBudget, pull_orders
 
 __all__ = ["Bot", "ExitCode", "Stop", "run_bot"]
+
+# How long after the deadline a coroutine may still unwind.
+UNWINDING_S: Final = 1.0
 
 
 class ExitCode(IntEnum):
@@ -78,6 +82,13 @@ class Bot:
     budget: CleanUpBudget
     opening: Sequence[Adjustment] = ()
     stop: Stop = attrs.field(factory=Stop)
+    running: dict[str, None] = attrs.field(factory=dict)
+    """The strategies whose `run` has not ended, in the order they began."""
+    abandon: Callable[[], None] | None = None
+    """Ends the process; called, with the books closed, when a `run` outlives the deadline.
+
+    Without it the run waits.
+    """
 
     def resting(self) -> list[Order]:
         """Return the orders that may rest at a venue and were not asked to."""
@@ -128,11 +139,15 @@ async def run_bot(bot: Bot, links: Callable[[], Awaitable[None]]) -> None:
     _take_opening(bot)
     bot.engine.lifecycle.on_ready = start
     bot.engine.lifecycle.on_stop_wanted = lambda: bot.stop.request(bot.engine.lifecycle.stop_wanted)
+    patience = trio.CancelScope(shield=True)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(hold_links)
+        if bot.abandon is not None:
+            nursery.start_soon(_abandon_stuck, bot, patience, bot.abandon)
         try:
             await _trade(bot, ready)
         finally:
+            patience.cancel()
             try:
                 with trio.CancelScope(shield=True):
                     await _clean_up(bot)
@@ -173,6 +188,22 @@ async def _trade(bot: Bot, ready: trio.Event) -> None:
             nursery.cancel_scope.cancel()
 
 
+async def _abandon_stuck(bot: Bot, patience: trio.CancelScope, abandon: Callable[[], None]) -> None:
+    """End the run although a strategy's `run` does not: trio cannot leave a task behind."""
+    with patience:
+        await bot.stop.wait()
+        await trio.sleep_until(bot.budget.start() + UNWINDING_S)
+        names = ", ".join(bot.running)
+        error = (
+            f"the coroutine run() of {names} went on after it was canceled, past the deadline for "
+            "clean-up: let trio.Cancelled pass, and shield nothing without a deadline"
+        )
+        bot.engine.log("critical", "a strategy did not end", {"strategy": names, "error": error})
+        bot.stop.request(bot.stop.reason, error=error)
+        await _clean_up(bot)
+        abandon()
+
+
 async def _run_strategy(bot: Bot, slot: StrategySlot) -> None:
     """Run one strategy's coroutine; its end, good or bad, enters the engine as an event.
 
@@ -187,15 +218,17 @@ async def _run_strategy(bot: Bot, slot: StrategySlot) -> None:
 
         slot.on_end = unwind
         error: str | None = None
+        bot.running[slot.name] = None
         try:
             await slot.strategy.run()
             error = ""
-        except* Exception as group:  # noqa: BLE001  a strategy's mistake ends that strategy alone
+        except* MISTAKES as group:
             exc = group.exceptions[0] if len(group.exceptions) == 1 else group
             error = f"{type(exc).__name__}: {exc}"
             details = "".join(traceback.format_exception(exc))
             engine.log("error", "strategy failed", {"strategy": slot.name, "error": details})
         finally:
+            del bot.running[slot.name]
             if error is not None:
                 engine.handle(
                     StrategyEnded(strategy=slot.name, error=error, receive_time_ns=slot.now_ns)

@@ -11,7 +11,7 @@ import click
 
 from botkit.cli.output import is_stuck
 from botkit.cli.session import Session
-from botkit.cli.signals import SignalWatch
+from botkit.cli.signals import STDERR, STDOUT, SignalWatch
 from botkit.errors import BotkitError, ConfigError
 from botkit.shell import ExitCode
 
@@ -68,6 +68,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None, received: list[int] | None = None) -> NoReturn:
     """Run the command line and exit; `received` are signals that have come already."""
+    _open_closed()
     words = list(sys.argv[1:] if arguments is None else arguments)
     watch = SignalWatch(received)
     if words[:1] == ["run"]:
@@ -76,6 +77,20 @@ def main(arguments: Sequence[str] | None = None, received: list[int] | None = No
     if is_stuck():
         os._exit(code)  # the interpreter would wait for the terminal, or die of not waiting
     sys.exit(code)
+
+
+def _open_closed() -> None:
+    """Let what is said on a stream that was closed before the start go nowhere.
+
+    Not into the journal either, which would be opened under its number.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        pass
+    os.close(descriptor)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(STDOUT, "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(STDERR, "w")
 
 
 def run_main(received: list[int]) -> NoReturn:

@@ -25,6 +25,7 @@ from botkit.engine.dispatch import Dispatcher
 from botkit.errors import ConfigError, JournalError
 from botkit.journal import SqliteJournal
 from botkit.live import DurableDispatcher, serve_links
+from botkit.ports import RemarkingVenue
 from botkit.shell import Bot, ExitCode, run_bot
 
 __all__ = ["RunOptions", "run"]
@@ -133,16 +134,27 @@ class _Run:
             started_ns=wall_time_ns(),
         )
         started_ns, cpu_ns = clock.now_ns(), cpu_time_ns()
+
+        def finish() -> None:
+            self._finish(
+                bot,
+                run_ns=max(clock.now_ns(), bot.engine.now_ns) - started_ns,
+                cpu_ns=cpu_time_ns() - cpu_ns,
+                full_speed=full_speed,
+            )
+
+        def abandon() -> None:
+            finish()
+            self._screen.close()
+            self._journal.close()
+            self._watch.end_process(self._exit_code)
+
+        bot.abandon = abandon
         if isinstance(clock, BacktestClock):
             await self._play(bot, clock)
         else:
             await self._live(bot)
-        self._finish(
-            bot,
-            run_ns=max(clock.now_ns(), bot.engine.now_ns) - started_ns,
-            cpu_ns=cpu_time_ns() - cpu_ns,
-            full_speed=full_speed,
-        )
+        finish()
         return self._exit_code
 
     # --- before -----------------------------------------------------------------------------
@@ -225,6 +237,12 @@ class _Run:
             run_ns=run_ns,
             cpu_ns=cpu_ns,
             full_speed=full_speed,
+            remarks=tuple(
+                remark
+                for venue in self._plan.venues.values()
+                if isinstance(venue, RemarkingVenue)
+                for remark in venue.remarks()
+            ),
         )
         summary = without_secrets(summarise(bot, self._tally, outcome), self._redact)
         complaint = bot.stop.error

@@ -39,7 +39,7 @@ class SignalWatch:
         end_process: Callable[[int], object] = os._exit,
     ) -> None:
         self._received = [] if received is None else received
-        self._end_process = end_process
+        self.end_process = end_process
         self._stop: Stop | None = None
         self._token: trio.lowlevel.TrioToken | None = None
         self._list_orders: Callable[[], Sequence[str]] = list
@@ -101,7 +101,7 @@ class SignalWatch:
             _write(STDERR, b"\n" + head + what + self._prepared)
         if os.isatty(STDOUT):
             _write(STDOUT, SHOW_CURSOR)
-        self._end_process(self._exit_code)
+        self.end_process(self._exit_code)
 
 
 def _named(number: int) -> str:

@@ -34,6 +34,7 @@ class Outcome:
     run_ns: int
     cpu_ns: int
     full_speed: bool
+    remarks: tuple[str, ...] = ()
 
 
 def summarise(bot: Bot, tally: Tally, outcome: Outcome) -> dict[str, Any]:
@@ -69,6 +70,7 @@ def summarise(bot: Bot, tally: Tally, outcome: Outcome) -> dict[str, Any]:
             {"strategy": view.strategy, "symbol": view.symbol, "qty": str(view.qty)}
             for view in engine.portfolio.positions()
         ],
+        "data": list(outcome.remarks),
         "failed": {slot.name: slot.error for slot in engine.slots.values() if slot.error},
         "resting": [order_line(order) for order in bot.resting()],
         "kept": [order_line(order) for order in bot.kept()],
@@ -88,6 +90,7 @@ def _lines(bot: Bot, tally: Tally, outcome: Outcome) -> list[tuple[str, str]]:
         *_trading_lines(tally),
         *_money_lines(bot),
         *_resting_lines(bot),
+        *(("Data", remark) for remark in outcome.remarks),
         ("Events", _speed(bot.engine.event_count, outcome)),
         ("Exit code", f"{int(outcome.exit_code)}: {MEANING[outcome.exit_code]}"),
     ]

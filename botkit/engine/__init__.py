@@ -2,4 +2,5 @@
 
 from botkit.engine.core import Engine as Engine
 from botkit.engine.core import EngineSettings as EngineSettings
+from botkit.engine.lifecycle import MISTAKES as MISTAKES
 from botkit.engine.slot import StrategySlot as StrategySlot

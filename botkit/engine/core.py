@@ -13,7 +13,7 @@ import attrs
 
 from botkit.engine.channel import Channel, Route, Targets
 from botkit.engine.desk import OrderDesk, OrderNotice
-from botkit.engine.lifecycle import Lifecycle
+from botkit.engine.lifecycle import MISTAKES, Lifecycle
 from botkit.engine.money import Money
 from botkit.engine.slot import Hook, StrategySlot
 from botkit.engine.timers import NEVER_NS, Timers
@@ -169,7 +169,7 @@ class Engine:
                 for slot, hook in self._routes[following.__class__](following) or ():
                     try:
                         hook(following)
-                    except Exception as exc:  # noqa: BLE001  ends that strategy alone
+                    except MISTAKES as exc:  # ends that strategy alone
                         self.lifecycle.fail(slot, exc)
                 self.event_count += 1
                 following = self._next() if self.touched else None
@@ -340,14 +340,14 @@ class Engine:
             return
         try:
             hook(*args)
-        except Exception as exc:  # noqa: BLE001  a strategy's mistake ends that strategy alone
+        except MISTAKES as exc:
             self.lifecycle.fail(slot, exc)
 
     def _guard(self, slot: StrategySlot, hook: Hook, *args: object) -> None:
         """Call a hook; a strategy that raises ends, alone. `handle` has this in line."""
         try:
             hook(*args)
-        except Exception as exc:  # noqa: BLE001  a strategy's mistake ends that strategy alone
+        except MISTAKES as exc:
             self.lifecycle.fail(slot, exc)
 
     # --- market data ------------------------------------------------------------------------

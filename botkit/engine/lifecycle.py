@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from botkit.engine.channel import Channel, Route
 from botkit.model import (
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from botkit.engine.core import Engine
     from botkit.engine.slot import StrategySlot
 
-__all__ = ["Lifecycle"]
+__all__ = ["MISTAKES", "Lifecycle"]
 
 Notify = Callable[[], None]
+# What a strategy may raise and end alone by: `sys.exit()` in it must not take the clean-up along.
+MISTAKES: Final = (Exception, SystemExit)
 
 
 class Lifecycle:
@@ -124,7 +126,7 @@ class Lifecycle:
 
     # --- strategies -------------------------------------------------------------------------
 
-    def fail(self, slot: "StrategySlot", exc: Exception) -> None:
+    def fail(self, slot: "StrategySlot", exc: BaseException) -> None:
         """End a strategy that raised: alone, unless it is configured to take the bot along."""
         self._engine.log(
             "error",

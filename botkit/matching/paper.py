@@ -80,6 +80,9 @@ class PaperMatcher:
     cancel_on_disconnect
         A `FeedGap` of the whole venue cancels every order, as a venue would that sees the link
         end.
+    keep_closed
+        How many closed orders are remembered at least. A listing from before one that is
+        forgotten is not complete.
     """
 
     def __init__(
@@ -95,8 +98,10 @@ class PaperMatcher:
         cancel_latency: Latency | None = None,
         self_trade: SelfTrade = SelfTrade.CANCEL_RESTING,
         cancel_on_disconnect: bool = False,
+        keep_closed: int = 10_000,
     ) -> None:
         self.venue = venue
+        self._keep_closed = keep_closed
         self._desk = Desk(venue, fees, balances)
         self._markets = {symbol: Market(instrument) for symbol, instrument in instruments.items()}
         self._floor = Floor(self._desk, self._markets, queue, self_trade)
@@ -111,6 +116,7 @@ class PaperMatcher:
         self._agenda_count = 0
         self._expiry = self._expire  # one bound method, so that it can be told by identity
         self._order_count = 0
+        self._forgotten_ns = 0  # the latest change of an order no longer kept
         self._by_client_id: dict[ClientOrderId, PaperOrder] = {}
         self._by_venue_id: dict[VenueOrderId, PaperOrder] = {}
         self._matching: dict[type[MarketEvent], Callable[[Any], None]] = {
@@ -225,6 +231,8 @@ class PaperMatcher:
             return
         self._by_client_id[request.client_order_id] = order
         self._by_venue_id[order.venue_order_id] = order
+        if len(self._by_venue_id) > 2 * self._keep_closed:
+            self._forget_oldest()
         if market is None:
             fault = f"{request.symbol} is not traded here; {self.venue} has " + (
                 ", ".join(self._markets) or "no instruments"
@@ -237,6 +245,19 @@ class PaperMatcher:
             self._desk.reject(order, fault)
         elif order.time_in_force in EXPIRING and order.is_working:
             self._schedule_expiry(order)
+
+    def _forget_oldest(self) -> None:
+        """Drop the older closed orders: a bot runs for weeks."""
+        older = list(self._by_venue_id.values())[: -self._keep_closed]
+        for order in older:
+            if not order.is_working:
+                del self._by_venue_id[order.venue_order_id]
+                self._forgotten_ns = max(self._forgotten_ns, order.last_change_ns)
+        self._by_client_id = {
+            name: order
+            for name, order in self._by_client_id.items()
+            if order.venue_order_id in self._by_venue_id
+        }
 
     def _schedule_expiry(self, order: PaperOrder) -> None:
         due_ns = order.expire_time_ns
@@ -308,7 +329,7 @@ class PaperMatcher:
                 venue=self.venue,
                 listing_id=question.listing_id,
                 began_ns=question.transact_time_ns,
-                complete=True,
+                complete=question.since_ns > self._forgotten_ns or not self._forgotten_ns,
                 reports=tuple(reports),
                 receive_time_ns=now_ns,
             )

@@ -149,3 +149,15 @@ def test_a_reader_that_leaves_early_does_not_disturb_the_run(tmp_path: Path) -> 
         complaints = process.stderr.read()
         assert process.wait(50) == 0
     assert not complaints
+
+
+def test_streams_that_were_closed_before_the_start_are_no_reason_to_fail(tmp_path: Path) -> None:
+    words = [sys.executable, str(ROOT / "run.py"), str(write_config(tmp_path)), "--for=1m", *FAST]
+
+    done = subprocess.run(  # noqa: S603  our own file
+        ["/bin/sh", "-c", 'exec "$@" >&- 2>&-', "sh", *words], cwd=tmp_path, check=False, timeout=50
+    )
+
+    assert done.returncode == 0
+    assert "exit code 0" in fills(tmp_path)
+    assert (tmp_path / "var" / "e2e.lock").read_text().strip().isdigit()

@@ -16,6 +16,8 @@ from botkit.journal import JournalReader, SqliteJournal
 ROOT = Path(__file__).parents[2]
 
 STRATEGIES = '''
+import trio
+
 from botkit import Quote, Strategy
 
 
@@ -43,6 +45,17 @@ class Hung(Strategy):
         print("hung", flush=True)
         while True:
             pass
+
+
+class Deaf(Strategy):
+    """Places an order and does not end when it is canceled."""
+
+    async def run(self) -> None:
+        quote = await self.next_quote()
+        self.buy(self.instrument, "0.01", price=self.instrument.price(quote.bid_px * 0.9))
+        self.log("working")
+        with trio.CancelScope(shield=True):
+            await trio.sleep_forever()
 '''
 
 CONFIG = """
@@ -133,6 +146,24 @@ def test_a_second_signal_ends_a_hook_that_never_returns(tmp_path: Path) -> None:
     assert process.returncode == 3
     assert "These may rest:" in err
     assert "buy 0.01 paper:BTC-EUR" in err
+
+
+def test_a_coroutine_that_never_ends_holds_up_the_end_no_longer_than_the_deadline(
+    tmp_path: Path,
+) -> None:
+    with started(tmp_path, "Deaf", "--set", "bot.clean_up=100ms") as process:
+        read_until(process, "working")
+        process.send_signal(signal.SIGINT)
+        out, err = rest_of(process)
+
+    assert process.returncode == 1, out + err
+    assert "run() of Deaf went on" in out
+    assert "Exit code  1" in out
+    with JournalReader(tmp_path / "var" / "signaled.sqlite") as reader:
+        run = reader.last_run()
+        assert run is not None
+        assert run.exit_code == 1
+        assert not [order for order in reader.orders(run.run_id) if order.may_rest]
 
 
 def test_a_loop_at_full_speed_hears_a_signal(tmp_path: Path) -> None:

@@ -194,3 +194,45 @@ def test_importing_botkit_loads_nothing_heavy() -> None:
     heavy = {"numpy", "cattrs", "structlog", "httpx", "rich", "sqlite3", "pyarrow", "click"}
     assert loaded & heavy == set()
     assert "botkit" in loaded
+
+
+def strategy_file(tmp_path: Path, *lines: str) -> Config:
+    body = "".join(f"    {line}\n" for line in lines)
+    text = f"from botkit import Strategy\n\nclass Mine(Strategy):\n{body}"
+    (tmp_path / "mine.py").write_text(text)
+    return read(
+        tmp_path,
+        ('"market_maker"', '"./mine.py:Mine"'),
+        ('half_spread_bps = "5", qty = "0.01"', ""),
+    )
+
+
+def test_hooks_that_wait_and_a_run_that_does_not_are_refused_before_anything_starts(
+    tmp_path: Path,
+) -> None:
+    config = strategy_file(
+        tmp_path,
+        "async def on_quote(self, quote): ...",
+        "async def on_fill(self, order, fill): yield",
+        "def run(self): ...",
+    )
+
+    with pytest.raises(ConfigError) as caught:
+        check(config)
+
+    told = [text.partition(": Mine.")[2].partition(" ")[0] for text in caught.value.problems]
+    assert told == ["on_fill", "on_quote", "run"]
+
+
+def test_a_strategy_that_cannot_be_made_is_a_problem_of_the_config(tmp_path: Path) -> None:
+    plan = check(strategy_file(tmp_path, "def __init__(self): raise ValueError('no')"))
+
+    with pytest.raises(ConfigError, match=r"Mine\(\) cannot be made: ValueError: no .*line 4\)"):
+        assemble(
+            plan,
+            trio.run(plan.prepare),
+            journal=MemoryJournal(),
+            clock=BacktestClock(),
+            run_id="r",
+            log=lambda *_: None,
+        )

@@ -182,6 +182,23 @@ def test_run_tells_every_problem_on_its_own_line(cli: Cli) -> None:
     assert "bot.nam" in err
 
 
+def test_rows_left_out_of_a_replay_are_told_at_its_end(cli: Cli, tmp_path: Path) -> None:
+    rows = [f"{1_700_000_000 + second},99,1,101,1\n" for second in range(9)]
+    header = "receive_time_s,bid_px,bid_qty,ask_px,ask_qty\n"
+    (tmp_path / "quotes.csv").write_text("".join([header, *rows[:4], "x,99,1\n", *rows[4:]]))
+    replay = """feed.type = "replay"
+feed.speed = "max"
+feed.on_bad_row = "skip"
+feed.files = [{ path = "quotes.csv", kind = "quotes", symbol = "BTC-EUR" }]
+"""
+    (tmp_path / "skip.toml").write_text(re.sub("feed = .*\n", lambda _: replay, CONFIG))
+
+    code, out, err = cli("run", "skip.toml")
+
+    assert code == 0, err
+    assert "quotes.csv: 1 malformed row left out" in out
+
+
 def test_run_refuses_feeds_of_different_speeds(cli: Cli, tmp_path: Path) -> None:
     other = CONFIG.replace('speed = "max"', 'speed = "10x"') + (
         '[venues.other]\ntype = "paper"\nfeed = { type = "synthetic", speed = "20x" }\n'
@@ -297,10 +314,13 @@ def test_what_nobody_expected_is_shown_without_secrets(
 ) -> None:
     monkeypatch.setenv("UNIT_KEY", "hunter2hunter2")
     (tmp_path / "odd.py").write_text(
+        "import attrs\n"
         "from botkit import Strategy\n"
         "class Odd(Strategy):\n"
-        "    def __init__(self) -> None:\n"
-        "        raise RuntimeError('hunter2hunter2')\n"
+        "    @attrs.frozen\n"
+        "    class Params:\n"
+        "        def __attrs_post_init__(self) -> None:\n"
+        "            raise RuntimeError('hunter2hunter2')\n"
     )
     text = re.sub("params = .*", "", CONFIG).replace("market_maker", "./odd.py:Odd")
     (tmp_path / "odd.toml").write_text(text.replace('name = "unit"', 'name = "${UNIT_KEY}"'))

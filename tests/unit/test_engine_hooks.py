@@ -117,23 +117,27 @@ def test_market_data_go_to_those_who_trade_the_instrument_in_the_order_of_the_co
     assert rig.engine.touch_of(FAR) == (99.0, 101.0)
 
 
-def test_a_failing_hook_ends_its_strategy_alone_and_cancels_its_orders() -> None:
+@pytest.mark.parametrize("mistake", [ValueError, SystemExit])
+def test_a_failing_hook_ends_its_strategy_alone_and_cancels_its_orders(
+    mistake: type[BaseException],
+) -> None:
+    name = mistake.__name__
     bad, good = Actor(), Actor()
     rig = build_rig(bad, good)
 
     def fail(_: Quote) -> None:
         bad.buy(bad.instrument, 1, price="90")
-        raise ValueError("cannot go on")
+        raise mistake("cannot go on")
 
     bad.acts["on_quote"] = fail
     good.acts["on_quote"] = lambda _: good.buy(good.instrument, 1, price="91")
     rig.engine.handle(build_quote(1, 99, 101))
     assert [request.strategy for request in rig.new_orders] == ["a", "b"]
     assert [cancel.client_order_id for cancel in rig.cancels] == ["rig-run-1"]
-    assert rig.slots[0].error == "ValueError: cannot go on"
+    assert rig.slots[0].error == f"{name}: cannot go on"
     assert "cannot go on" in str(rig.lines("strategy failed")[0]["error"])
     (ended,) = rig.recorded(StrategyEnded)
-    assert (ended.strategy, ended.error) == ("a", "ValueError: cannot go on")
+    assert (ended.strategy, ended.error) == ("a", f"{name}: cannot go on")
     rig.engine.handle(build_quote(2, 98, 101))
     assert [bad.seen, good.seen] == [
         [("on_quote", 99)],
@@ -141,7 +145,7 @@ def test_a_failing_hook_ends_its_strategy_alone_and_cancels_its_orders() -> None
     ]
     assert rig.engine.lifecycle.stop_wanted == ""
     refused = bad.buy(bad.instrument, 1, price="90")
-    assert "strategy a has ended: ValueError" in refused.text
+    assert f"strategy a has ended: {name}" in refused.text
 
 
 def test_when_all_strategies_have_ended_the_run_is_to_end() -> None:

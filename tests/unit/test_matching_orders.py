@@ -518,6 +518,31 @@ def test_a_listing_names_every_order_and_fill_since_the_time_asked() -> None:
     assert [report.client_order_id for report in recent.reports] == [resting]
 
 
+def test_old_closed_orders_are_forgotten_and_a_listing_from_before_says_it_lacks_them() -> None:
+    bench = Bench(keep_closed=10)
+    bench.quote(100, 1, 102, 1)
+    resting = bench.order(BUY, "1", "99")
+    before_ns = bench.now_ns
+    closed = [bench.order(BUY, "0.1", "98", time_in_force=TimeInForce.IOC) for _ in range(30)]
+    after_ns = bench.now_ns
+    first, last = bench.ask(closed[0]), bench.ask(closed[-1])
+    assert isinstance(first, OrderCancelReject)
+    assert isinstance(last, ExecutionReport)
+    assert isinstance(bench.ask(resting), ExecutionReport)
+    assert [listing_since(bench, since_ns).complete for since_ns in (before_ns, after_ns)] == [
+        False,
+        True,
+    ]
+    bench.cancel(resting)
+    assert bench.matcher.resting() == []
+
+
+def listing_since(bench: Bench, since_ns: int) -> OrderListing:
+    answer = bench.listing(since_ns=since_ns)
+    assert isinstance(answer, OrderListing)
+    return answer
+
+
 def test_ids_are_counted() -> None:
     bench = Bench()
     bench.quote(100, 1, 102, 1)

@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 import trio
 
-from botkit.assembly import Plan, check
+from botkit.assembly import Plan, assemble, check
 from botkit.cli.main import call
 from botkit.cli.opening import opening_inventory
 from botkit.cli.session import Session
+from botkit.clock import BacktestClock
 from botkit.config import load
 from botkit.errors import ConfigError
 from botkit.journal import JournalReader, SqliteJournal
 from botkit.model import Adjustment, AdjustmentKind, ClientOrderId, Fill, Side
 from botkit.ports import JournalEntry
+from botkit.testing.memory_journal import MemoryJournal
 
 CONFIG = """
 [bot]
@@ -145,6 +147,41 @@ def test_a_run_holds_its_opening_and_tells_a_total(
         assert run.summary["total"]["equity"] == run.summary["profit"][0]["total"]
     assert isinstance(opening, Adjustment)
     assert opening.qty == Decimal("0.5")
+
+
+def test_every_opening_is_booked_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    second = CONFIG[CONFIG.index("[[strategies]]") :].replace("type", 'name = "second"\ntype', 1)
+    third = second.replace("second", "third")
+    openings = [AGAIN.replace("market_maker", name) for name in ("second", "third")]
+    build_plan(tmp_path, "".join([CONFIG, second, third, *openings]))
+
+    assert call(["run", "holder.toml", "--for", "1s"], Session()) == 0
+
+    with JournalReader(tmp_path / "var" / "holder.sqlite") as reader:
+        run = reader.last_run()
+        assert run is not None
+        entries = list(reader.entries(run.run_id, (Adjustment,)))
+    owners = [each.strategy for each in entries if isinstance(each, Adjustment)]
+    assert owners == ["market_maker", "second", "third"]
+
+
+def test_fees_and_currency_of_the_config_reach_the_engine(tmp_path: Path) -> None:
+    text = CONFIG.replace("balances", 'fees = { taker_bps = "7" }\nbalances')
+    plan = build_plan(tmp_path, text.replace("[[bot", 'rate_stale = "3s"\n[[bot', 1))
+    bot = assemble(
+        plan,
+        trio.run(plan.prepare),
+        journal=MemoryJournal(),
+        clock=BacktestClock(),
+        run_id="r",
+        log=lambda *_: None,
+    )
+    settings = bot.engine.settings
+    assert settings.fees["paper"].taker_bps == 7
+    assert (settings.report_currency, settings.rate_stale_ns) == ("EUR", 3_000_000_000)
 
 
 @pytest.mark.parametrize(

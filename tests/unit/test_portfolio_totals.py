@@ -96,6 +96,20 @@ def test_prices_that_cancel_out_make_no_rate() -> None:
     assert build_rates({"paper:BTC-EUR": (0.0, 0.0, 0)}).find("EUR", "BTC", NOW_NS) is None
 
 
+def test_a_direct_rate_goes_before_one_over_two_instruments() -> None:
+    symbols = ("paper:ETH-BTC", "paper:BTC-EUR", "paper:EUR-ETH")
+    prices = dict(zip(symbols, (0.5, 8.0, 0.125), strict=True))
+    rates = Rates(
+        {symbol: build_instrument(symbol) for symbol in symbols},
+        lambda symbol: (prices[symbol],) * 2,
+        lambda _: NOW_NS,
+        60 * S,
+    )
+    rate = rates.find("ETH", "EUR", NOW_NS)
+    assert rate is not None
+    assert rate.value == 8
+
+
 def test_another_way_is_taken_where_the_first_is_stale_and_spot_goes_before_contracts() -> None:
     contract = build_instrument("paper:BTC-EUR", contract_multiplier="0.1")
     spot = build_instrument("far:BTC-EUR")

@@ -28,6 +28,33 @@ async def test_orders_are_pulled_before_the_links_are_cut(autojump_clock: MockCl
     assert ran.bot.resting() == []
 
 
+async def test_a_run_that_does_not_end_is_abandoned_after_the_deadline_with_the_books_closed(
+    autojump_clock: MockClock,
+) -> None:
+    async def run(self: Strategy) -> None:
+        buy(self, self)
+        with trio.CancelScope(shield=True) as shield:
+            shields.append(shield)
+            await trio.sleep_forever()
+
+    shields: list[trio.CancelScope] = []
+    seen: list[tuple[float, ExitCode, list[str]]] = []
+    venue = SlowVenue(2)
+    ran = build(strategy_of(run=run), venues=(venue,), clean_up_s=3)
+
+    def abandon() -> None:
+        seen.append((trio.current_time(), ran.bot.exit_code(), list(ran.bot.running)))
+        shields[0].cancel()  # the process would end here
+
+    ran.bot.abandon = abandon
+    with trio.move_on_after(5):
+        await run_bot(ran.bot, lambda: serve_links(ran.bot.engine, [venue], ran.bot.clock))
+
+    assert seen == [(5 + 3 + 1, ExitCode.ERROR, list(ran.bot.engine.slots))]
+    assert "went on after it was canceled" in ran.bot.stop.error
+    assert not ran.bot.running
+
+
 async def test_canceled_from_outside_the_links_still_live(autojump_clock: MockClock) -> None:
     venue = SlowVenue(2)
     ran = build(strategy_of(on_start=lambda self: buy(self, self)), venues=(venue,))
@@ -128,11 +155,14 @@ async def test_a_venue_that_comes_up_after_the_stop_starts_nothing(
     assert ran.bot.stop.reason == "a signal before anything"
 
 
-async def test_a_failing_strategy_ends_alone(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("mistake", [ValueError, SystemExit])
+async def test_a_failing_strategy_ends_alone(
+    mistake: type[BaseException], autojump_clock: MockClock
+) -> None:
     async def fail(self: Strategy) -> None:
         buy(self, self)
         await self.sleep(1)
-        raise ValueError("mine")
+        raise mistake("mine")
 
     async def work(self: Strategy) -> None:
         await self.sleep(5)
@@ -140,7 +170,7 @@ async def test_a_failing_strategy_ends_alone(autojump_clock: MockClock) -> None:
     ran = await play(strategy_of(fail), strategy_of(work), venues=(SlowVenue(),))
 
     assert (ran.exit_code, ran.ended_at) == (ExitCode.ERROR, 5)
-    assert ran.bot.engine.slots["made0"].error == "ValueError: mine"
+    assert ran.bot.engine.slots["made0"].error == f"{mistake.__name__}: mine"
     assert ran.bot.stop.reason == "all strategies have ended"
 
 

@@ -1,6 +1,6 @@
 """A venue inside this process: market data from a feed, our orders matched against them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import trio
@@ -203,6 +203,10 @@ class PaperVenue:
     def first_time_ns(self) -> int | None:
         """Return the time stamp the feed starts with; None if it starts whenever it is run."""
         return self._feed.first_time_ns()
+
+    def remarks(self) -> Sequence[str]:
+        """Return what was out of order in the feed."""
+        return self._feed.remarks()
 
     def feed_events(self, start_ns: int) -> Iterator[MarketEvent]:
         """Yield the feed's market data in order of `receive_time_ns`, then a `FeedEnded`."""

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Final, Protocol
 
@@ -34,6 +34,10 @@ class Feed(Protocol):
 
         `start_ns` is the time of the first event of a feed that has no times of its own.
         """
+        ...
+
+    def remarks(self) -> Sequence[str]:
+        """Return what was out of order in it, a line each."""
         ...
 
 

@@ -66,6 +66,13 @@ class ReplayFeed:
         self.skipped.clear()
         return self._merged(self.skipped)
 
+    def remarks(self) -> list[str]:
+        """Return the bad rows left out, by file."""
+        return [
+            f"{path}: {count:,} malformed {'row' if count == 1 else 'rows'} left out"
+            for path, count in self.skipped.items()
+        ]
+
     def _merged(self, skipped: dict[str, int]) -> Iterator[MarketEvent]:
         streams = [recording.events(skipped) for recording in self._recordings]
         return heapq.merge(*streams, key=attrgetter("receive_time_ns"))

@@ -100,6 +100,10 @@ class SyntheticFeed:
     def first_time_ns(self) -> None:
         """Return None: it starts whenever it is run."""
 
+    def remarks(self) -> tuple[str, ...]:
+        """Return nothing: what is made up is in order."""
+        return ()
+
     def events(self, start_ns: int) -> Iterator[MarketEvent]:
         """Yield from the beginning, the first events at `start_ns`."""
         streams = [
