@@ -16,7 +16,15 @@ from typing import Final
 
 from botkit.errors import AlreadyRunningError, ConfigError, JournalError
 
-__all__ = ["LockFile", "connect", "connect_read_only", "explain", "is_journal", "journal_paths"]
+__all__ = [
+    "LockFile",
+    "connect",
+    "connect_read_only",
+    "explain",
+    "file_identity",
+    "is_journal",
+    "journal_paths",
+]
 
 APPLICATION_ID: Final = 0x626F746B  # "botk", so that a journal is told from any other file
 
@@ -67,6 +75,12 @@ def journal_paths(state_dir: Path, bot: str) -> tuple[Path, Path]:
             "path separator"
         )
     return state_dir / f"{bot}.sqlite", state_dir / f"{bot}.lock"
+
+
+def file_identity(path: Path) -> tuple[int, int]:
+    """Return what tells the file at `path` from any other, also from a later one of its name."""
+    found = os.stat(path)  # noqa: PTH116  half the time of Path.stat, at every commit
+    return found.st_dev, found.st_ino
 
 
 class LockFile:

@@ -10,7 +10,13 @@ import attrs
 import msgspec
 
 from botkit.errors import InvariantError, JournalError
-from botkit.journal.database import LockFile, connect, explain, journal_paths
+from botkit.journal.database import (
+    LockFile,
+    connect,
+    explain,
+    file_identity,
+    journal_paths,
+)
 from botkit.journal.fold import OpenRun, OrderFold, OrderRecord
 from botkit.journal.reader import LAST, read_batches
 from botkit.journal.run_hash import RunHash
@@ -57,6 +63,7 @@ class SqliteJournal:
         self.dropped = 0
         self._db = db
         self._lock = lock
+        self._identity = file_identity(path)
         self._batch_size = BUFFERED_BATCH if buffered else 1
         self._run: int | None = None
         self._next_batch = 1
@@ -193,6 +200,8 @@ class SqliteJournal:
 
     def _flush(self) -> None:
         self._encode_pending()
+        if self._unwritten and not self._buffered:
+            self._check_there()
         while self._unwritten:
             batch = self._unwritten[0]
             try:
@@ -207,6 +216,18 @@ class SqliteJournal:
             except sqlite3.Error as exc:
                 what = f"cannot record; {self._kept} entries are kept and will be tried again"
                 raise self._failure(what, exc) from exc
+
+    def _check_there(self) -> None:
+        """Raise if the file was removed or replaced: SQLite would go on writing into nothing."""
+        try:
+            there = file_identity(self.path)
+        except FileNotFoundError:
+            there = None
+        if there != self._identity:
+            raise JournalError(
+                f"journal {self.path}: the file was removed or replaced while the bot runs; "
+                f"{self._kept} entries are kept in memory: put the file back, or stop the bot"
+            )
 
     def _encode_pending(self) -> None:
         """Make the open batch ready for the file. It is hashed here, once."""

@@ -119,6 +119,27 @@ def test_a_foreign_write_lock_is_an_error_at_once_and_nothing_is_lost(
     assert entries_of(unbuffered.path) == [build_order(number) for number in (1, 2, 3)]
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_was_removed_is_an_error_until_it_is_back(
+    unbuffered: SqliteJournal, *, replaced: bool
+) -> None:
+    journal = unbuffered
+    journal.record(build_order(1))
+    journal.commit()
+    aside = journal.path.with_name("aside")
+    journal.path.rename(aside)
+    if replaced:
+        journal.path.touch()
+
+    journal.record(build_order(2))
+    with pytest.raises(JournalError, match=r"removed or replaced .*; 1 entries are kept"):
+        journal.commit()
+    aside.rename(journal.path)
+    journal.commit()
+
+    assert entries_of(journal.path) == [build_order(1), build_order(2)]
+
+
 def test_the_error_names_the_file_and_what_is_kept(unbuffered: SqliteJournal) -> None:
     unbuffered.record(build_order(1))
     unbuffered.record(build_order(2))
