@@ -127,7 +127,7 @@ class Actor(Strategy):
 class EngineRig:
     """An engine with `strategies` named a, b, c ..., each on all of `symbols`.
 
-    `settings` are further fields of its `EngineSettings`.
+    `further` are more of `EngineSettings`.
 
     Attributes
     ----------
@@ -145,7 +145,7 @@ class EngineRig:
         capabilities: Capabilities = CAPABLE,
         stop_on_error: bool = False,
         equity_every_ns: int = 0,
-        **settings: Any,
+        **further: Any,
     ) -> None:
         self.journal = MemoryJournal()
         self.sent: list[Command] = []
@@ -162,7 +162,7 @@ class EngineRig:
                 stamp=lambda: 0,
                 log=lambda *line: self.log.append(line),
                 equity_every_ns=equity_every_ns,
-                **settings,
+                **further,
             )
         )
         self.slots: list[StrategySlot] = [
