@@ -283,6 +283,9 @@ def assemble(
             recall=dispatcher.recall,
             carried=carried or {},
             keep_running=keep_running,
+            fees={name: venue.fees for name, venue in plan.venues.items()},
+            report_currency=config.bot.report_currency,
+            rate_stale_ns=config.bot.rate_stale,
         )
     )
     dispatcher.connect(engine.handle, lambda: engine.now_ns)

@@ -16,6 +16,7 @@ import msgspec
 from botkit.clock import Clock
 from botkit.errors import InvariantError
 from botkit.model import (
+    Adjustment,
     Approved,
     AskListing,
     AskStatus,
@@ -25,6 +26,7 @@ from botkit.model import (
     EquityPoint,
     Event,
     ExecutionReport,
+    FeeTold,
     Fill,
     FillSource,
     Halted,
@@ -147,7 +149,8 @@ class Venue(Protocol):
     instruments: Mapping[str, Instrument]
     """By full symbol; complete once `prepare` has returned."""
     keeps_orders: bool
-    """Whether orders can outlive this process. False: they are matched in it and end with it."""
+    """Whether orders and holdings outlive this process. False: they are matched in it and end with
+    it, so that every run starts from the configured balances and no position is carried over."""
 
     @classmethod
     def from_setup(cls, setup: VenueSetup) -> "Venue":
@@ -477,6 +480,8 @@ JournalEntry = (
     | OrderCancelReject
     | SendFailed
     | Fill
+    | FeeTold
+    | Adjustment
     | EquityPoint
     | VenueStatus
     | StrategyEnded

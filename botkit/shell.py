@@ -5,17 +5,18 @@ the links still work, and only then are the links cut.
 """
 
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from enum import IntEnum
 from typing import Final
 
 import attrs
+import msgspec
 import trio
 
 from botkit.clock import Clock
 from botkit.engine import MISTAKES, Engine, StrategySlot
 from botkit.engine.dispatch import Dispatcher
-from botkit.model import CleanUpExpired, RunStarted, StopRequested, StrategyEnded
+from botkit.model import Adjustment, CleanUpExpired, RunStarted, StopRequested, StrategyEnded
 from botkit.orders import Order
 from botkit.scope import CleanUpBudget, pull_orders
 
@@ -71,7 +72,7 @@ class Stop:
 
 @attrs.define(kw_only=True, eq=False)
 class Bot:
-    """An engine with everything a run needs around it."""
+    """An engine with everything a run needs around it; `opening` is what it holds at the start."""
 
     name: str
     run_id: str
@@ -79,6 +80,7 @@ class Bot:
     dispatcher: Dispatcher
     clock: Clock
     budget: CleanUpBudget
+    opening: Sequence[Adjustment] = ()
     stop: Stop = attrs.field(factory=Stop)
     running: dict[str, None] = attrs.field(factory=dict)
     """The strategies whose `run` has not ended, in the order they began."""
@@ -136,6 +138,7 @@ async def run_bot(bot: Bot, links: Callable[[], Awaitable[None]]) -> None:
         bot.engine.handle(RunStarted(run_id=bot.run_id, receive_time_ns=bot.clock.now_ns()))
         ready.set()
 
+    _take_opening(bot)
     bot.engine.lifecycle.on_ready = start
     bot.engine.lifecycle.on_stop_wanted = lambda: bot.stop.request(bot.engine.lifecycle.stop_wanted)
     patience = trio.CancelScope(shield=True)
@@ -152,6 +155,19 @@ async def run_bot(bot: Bot, links: Callable[[], Awaitable[None]]) -> None:
                     await _clean_up(bot)
             finally:
                 link_scope.cancel()
+
+
+def _take_opening(bot: Bot) -> None:
+    """Book the opening inventory in one batch of the journal: the next run gets all, or none.
+
+    Before the links, since a run that never became ready hands on what it was given as well.
+    """
+    now_ns = bot.clock.now_ns()
+    stamped = [msgspec.structs.replace(each, receive_time_ns=now_ns) for each in bot.opening]
+    for adjustment in stamped[1:]:
+        bot.engine.later(adjustment)
+    if stamped:
+        bot.engine.handle(stamped[0])
 
 
 async def _trade(bot: Bot, ready: trio.Event) -> None:

@@ -14,6 +14,7 @@ from botkit.assembly import Plan, assemble, replay_run_id
 from botkit.backtest import drive
 from botkit.cli.earlier_runs import settle_earlier_runs
 from botkit.cli.logs import LogForm, format_time, without_secrets
+from botkit.cli.opening import opening_inventory
 from botkit.cli.screen import Screen
 from botkit.cli.session import Session
 from botkit.cli.status import order_line, snapshot
@@ -149,10 +150,14 @@ class _Run:
             keep_running=self._options.keep_running,
         )
         self._watch.attach(bot.stop, lambda: [order_line(each) for each in bot.resting()])
+        mode = "REPLAY" if full_speed else self._mode
+        bot.opening = opening_inventory(
+            self._plan, instruments, journal=self._journal.path, mode=mode, say=self._screen.say
+        )
         self._journal.begin_run(
             # A replay's own id is the same every time; the journal needs a name for each.
             run_id=f"{run_id}-{token}" if full_speed else token,
-            mode="REPLAY" if full_speed else self._mode,
+            mode=mode,
             config=config.show(),
             started_ns=wall_time_ns(),
         )

@@ -18,10 +18,10 @@ from rich.text import Text
 
 from botkit.cli.logs import format_time
 from botkit.cli.tally import Tally
-from botkit.cli.wording import clock_time, money, number, price
+from botkit.cli.wording import clock_time, fees_text, incomplete_text, money, number, price
 from botkit.model import EquityPoint
 from botkit.orders import Order
-from botkit.portfolio import PositionView
+from botkit.portfolio import PositionView, Total
 from botkit.shell import Bot
 
 __all__ = ["LogLine", "Snapshot", "StatusSink", "render", "snapshot"]
@@ -70,6 +70,7 @@ class Snapshot:
     order_count: int
     equity: list[EquityPoint]
     counts: dict[str, int]
+    total: Total | None = None
 
 
 def snapshot(bot: Bot, tally: Tally, *, mode: str, started_ns: int) -> Snapshot:
@@ -97,6 +98,7 @@ def snapshot(bot: Bot, tally: Tally, *, mode: str, started_ns: int) -> Snapshot:
         order_count=len(working),
         equity=engine.portfolio.equity(engine.touch_of, now_ns),
         counts=tally.counts,
+        total=engine.money.total(),
     )
 
 
@@ -232,10 +234,19 @@ def _money(view: Snapshot) -> RenderableType:
         positions.add_row(each.symbol, str(each.qty), entered, each.strategy)
     profit = _table("P&L", "realised", "unrealised", "fees", "total")
     for point in view.equity:
-        total = Text(money(point.equity), style="red" if point.equity < Decimal(0) else "green")
-        row = (money(point.realised), money(point.unrealised), money(point.fees))
-        profit.add_row(point.currency, *row, total)
+        _add_profit(profit, point.currency, point)
+    total = view.total
+    if total is None:
+        return Group(positions, profit)
+    if total.point is None:
+        return Group(positions, profit, Text(f"total {incomplete_text(total)}", style="yellow"))
+    _add_profit(profit, f"total {total.currency}", total.point)
     return Group(positions, profit)
+
+
+def _add_profit(table: Table, name: str, point: EquityPoint) -> None:
+    total = Text(money(point.equity), style="red" if point.equity < Decimal(0) else "green")
+    table.add_row(name, money(point.realised), money(point.unrealised), fees_text(point), total)
 
 
 def _orders(view: Snapshot, counted: str) -> RenderableType:

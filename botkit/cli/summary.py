@@ -7,8 +7,9 @@ import attrs
 
 from botkit.cli.status import order_line
 from botkit.cli.tally import Tally
-from botkit.cli.wording import clock_time, money, plural, price
+from botkit.cli.wording import clock_time, fees_text, incomplete_text, money, plural, price
 from botkit.model import EquityPoint
+from botkit.portfolio import Total
 from botkit.shell import Bot, ExitCode
 
 __all__ = ["MEANING", "Outcome", "summarise", "write_summary"]
@@ -55,6 +56,7 @@ def summarise(bot: Bot, tally: Tally, outcome: Outcome) -> dict[str, Any]:
                 "realised": str(point.realised),
                 "unrealised": str(point.unrealised),
                 "fees": str(point.fees),
+                "fees_estimated": str(point.fees_estimated),
                 "total": str(point.equity),
             }
             for point in engine.portfolio.equity(engine.touch_of, engine.now_ns)
@@ -63,6 +65,7 @@ def summarise(bot: Bot, tally: Tally, outcome: Outcome) -> dict[str, Any]:
             currency: list(symbols)
             for currency, symbols in engine.portfolio.incomplete(engine.touch_of).items()
         },
+        "total": _total_told(engine.money.total()),
         "positions": [
             {"strategy": view.strategy, "symbol": view.symbol, "qty": str(view.qty)}
             for view in engine.portfolio.positions()
@@ -125,18 +128,37 @@ def _money_lines(bot: Bot) -> list[tuple[str, str]]:
         ("P&L", f"unknown in {currency}: no price for {', '.join(symbols)}")
         for currency, symbols in engine.portfolio.incomplete(engine.touch_of).items()
     ]
+    if lines and (total := engine.money.total()) is not None:
+        lines.append(("Total", _total_line(total)))
     for view in engine.portfolio.positions():
         entered = "" if view.average_px is None else f", entered at {price(view.average_px)}"
         held = f"{view.qty} {view.symbol}" if view.qty else f"flat in {view.symbol}"
-        lines.append(("Position", f"{held} ({view.strategy}){entered}"))
+        lines.append(("Position", f"{held} ({view.strategy or 'by hand'}){entered}"))
     return lines or [("P&L", "nothing was traded")]
 
 
 def _profit(point: EquityPoint) -> str:
     return (
         f"{money(point.equity)} {point.currency}: realised {money(point.realised)}, "
-        f"unrealised {money(point.unrealised)}, fees {money(point.fees)}"
+        f"unrealised {money(point.unrealised)}, fees {fees_text(point)}"
     )
+
+
+def _total_line(total: Total) -> str:
+    return incomplete_text(total) if total.point is None else _profit(total.point)
+
+
+def _total_told(total: Total | None) -> dict[str, Any] | None:
+    """Return a total as the journal keeps it; None if none was asked for."""
+    if total is None:
+        return None
+    point = total.point
+    return {
+        "currency": total.currency,
+        "equity": None if point is None else str(point.equity),
+        "missing": list(total.missing),
+        "rates": {rate.currency: str(rate.value) for rate in total.rates},
+    }
 
 
 def _resting_lines(bot: Bot) -> list[tuple[str, str]]:

@@ -3,7 +3,10 @@
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
-__all__ = ["clock_time", "money", "number", "plural", "price"]
+from botkit.model import EquityPoint
+from botkit.portfolio import Total
+
+__all__ = ["clock_time", "fees_text", "incomplete_text", "money", "number", "plural", "price"]
 
 NS_PER_S: Final = 1_000_000_000
 SMALL: Final = 10
@@ -13,6 +16,17 @@ MOST_PLACES: Final = 10
 def money(value: Decimal) -> str:
     """Return an amount with two decimals; small ones with three figures that count."""
     return _figures(value, 3)
+
+
+def fees_text(point: EquityPoint) -> str:
+    """Return fees, and how much of them is an estimate."""
+    estimated = point.fees_estimated
+    return money(point.fees) + (f" ({money(estimated)} of it estimated)" if estimated else "")
+
+
+def incomplete_text(total: Total) -> str:
+    """Return what a total that cannot be said lacks."""
+    return f"incomplete in {total.currency}: {'; '.join(total.missing)}"
 
 
 def price(value: Decimal) -> str:

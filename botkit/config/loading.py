@@ -161,6 +161,8 @@ class _Reader:
         bot = self._structured(BotConfig, document.get("bot", {}), "bot")
         venues = self._venues(document.get("venues", {}))
         strategies = self._strategies(document.get("strategies", []), venues, bot)
+        if bot is not None:
+            self._check_opening(bot, strategies)
         risk = document.get("risk", {})
         if not isinstance(risk, Mapping):
             self._object("risk", f"found {found(risk)}, allowed: a table")
@@ -262,6 +264,24 @@ class _Reader:
             self._check_symbol(table.instrument, f"{key}.instrument", venues)
         for i, symbol in enumerate(table.instruments or ()):
             self._check_symbol(symbol, f"{key}.instruments.{i}", venues)
+
+    def _check_opening(self, bot: BotConfig, strategies: Sequence[StrategyConfig]) -> None:
+        """Object unless each is of a strategy of this config, in what it trades, and said once."""
+        traded = {each.name: each.symbols for each in strategies}
+        said: set[tuple[str, str]] = set()
+        for i, opening in enumerate(bot.opening):
+            key, place = f"bot.opening.{i}", (opening.strategy, opening.symbol)
+            if opening.strategy not in traded:
+                hint = nearest(opening.strategy, traded)
+                text = f"found {found(opening.strategy)}, allowed: {listed(traded)}{hint}"
+                self._object(f"{key}.strategy", text)
+            elif opening.symbol not in traded[opening.strategy]:
+                allowed = listed(traded[opening.strategy])
+                text = f"found {found(opening.symbol)}, allowed: what {opening.strategy} trades: "
+                self._object(f"{key}.symbol", text + allowed)
+            if place in said:
+                self._object(key, "the same strategy and symbol as before, allowed: each once")
+            said.add(place)
 
     def _check_symbol(self, symbol: str, key: str, venues: Iterable[str]) -> None:
         match = _SYMBOL.fullmatch(symbol)

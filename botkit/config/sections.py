@@ -1,6 +1,7 @@
 """What a config says, as classes: `Config` and the sections it is made of."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final, Literal
 
 import attrs
@@ -11,13 +12,44 @@ from botkit.config.environment import escaped
 from botkit.config.secrets import masked, redacted
 from botkit.config.structuring import unstructure
 
-__all__ = ["NAME_PATTERN", "BotConfig", "Config", "StrategyConfig", "VenueConfig", "show"]
+__all__ = [
+    "NAME_PATTERN",
+    "BotConfig",
+    "Config",
+    "OpeningConfig",
+    "StrategyConfig",
+    "VenueConfig",
+    "show",
+]
 
 NAME_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}"
 
 
 def _masked_repr(value: Any) -> str:
     return repr(masked(value))
+
+
+def _not_zero(instance: object, attribute: "attrs.Attribute[Decimal]", value: Decimal) -> None:
+    if not value:
+        raise ValueError("it must not be 0")
+
+
+@attrs.frozen(kw_only=True)
+class OpeningConfig:
+    """One of `[[bot.opening]]`: what a strategy holds of an instrument before the first run.
+
+    Parameters
+    ----------
+    qty
+        Signed, in base units (contracts); below 0 for a short position.
+    price
+        What it counts as bought (sold) at, in quote currency.
+    """
+
+    strategy: str
+    symbol: str
+    qty: Decimal = attrs.field(validator=_not_zero)
+    price: Decimal = attrs.field(validator=attrs.validators.gt(Decimal(0)))
 
 
 @attrs.frozen(kw_only=True)
@@ -36,6 +68,12 @@ class BotConfig:
         Time between two equity points in the journal, in ns.
     journal_synchronous
         SQLite's `synchronous`: FULL survives the loss of power, NORMAL that of the process.
+    report_currency
+        What totals are converted to; None for no total.
+    rate_stale
+        From which age, in ns, a quote makes no rate and no mark of a total.
+    opening
+        What strategies hold from the start.
     """
 
     name: str = attrs.field(validator=attrs.validators.matches_re(NAME_PATTERN))
@@ -47,6 +85,13 @@ class BotConfig:
         default=parse_duration("1m"), validator=attrs.validators.gt(0)
     )
     journal_synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+    report_currency: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.min_len(1))
+    )
+    rate_stale: Duration = attrs.field(
+        default=parse_duration("1m"), validator=attrs.validators.gt(0)
+    )
+    opening: tuple[OpeningConfig, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -110,7 +155,7 @@ class Config:
     def show(self) -> str:
         """Return this config as TOML text: what holds now, defaults filled in, secrets masked."""
         tables = {
-            "bot": unstructure(self.bot),
+            "bot": _without_empty(unstructure(self.bot)),
             "venues": {
                 name: {"type": venue.type, **venue.options} for name, venue in self.venues.items()
             },

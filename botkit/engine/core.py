@@ -14,6 +14,7 @@ from botkit.engine.channel import Channel, Route, Targets
 from botkit.engine.desk import OrderDesk, OrderNotice
 from botkit.engine.guard import Guard
 from botkit.engine.lifecycle import MISTAKES, Lifecycle
+from botkit.engine.money import Money
 from botkit.engine.riskview import ScopedRule
 from botkit.engine.slot import Hook, StrategySlot
 from botkit.engine.timers import NEVER_NS, Timers
@@ -36,7 +37,7 @@ from botkit.model import (
 )
 from botkit.orders import Order, Orders, OrderTiming, shown_levels
 from botkit.portfolio import Portfolio
-from botkit.ports import Capabilities, Journal, RiskRule
+from botkit.ports import Capabilities, FeeSchedule, Journal, RiskRule
 from botkit.scope import CleanUpBudget
 from botkit.strategy import Strategy
 
@@ -56,7 +57,8 @@ class EngineSettings:
 
     `dispatch` gets the commands of one event after all of it was handled: it makes the journal
     durable, then hands the commands to the venues. `stamp` tells the time to actions that come
-    from coroutines between events. `equity_every_ns` 0 records equity only at the end.
+    from coroutines between events. `equity_every_ns` 0 records equity only at the end. `fees` are
+    by venue, for fills whose fee is not told yet; `report_currency` None makes no total.
     `on_halt` is told once, after the cancels have left; `recall` takes back what `dispatch` has
     and has not handed to a venue; `carried` is what rules left behind at the last end.
     """
@@ -75,6 +77,9 @@ class EngineSettings:
     recall: Callable[[str], None] = _nobody
     carried: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
     keep_running: bool = False
+    fees: Mapping[str, FeeSchedule] = attrs.field(factory=dict)
+    report_currency: str | None = None
+    rate_stale_ns: int = 60_000_000_000
 
 
 class Engine:
@@ -111,7 +116,7 @@ class Engine:
         self.event_count = 0
         self.stray_counts: dict[str, int] = {}
         self.slots: dict[str, StrategySlot] = {}
-        self.portfolio = Portfolio(settings.instruments)
+        self.portfolio = Portfolio(settings.instruments, settings.fees)
         self.orders = Orders(capabilities=settings.capabilities, timing=settings.timing)
         self.channels = {
             symbol: Channel(instrument, self._own_levels(instrument))
@@ -119,6 +124,7 @@ class Engine:
         }
         self.desk = OrderDesk(self)
         self.lifecycle = Lifecycle(self)
+        self.money = Money(self)
         self.guard = Guard(self)
         for symbol, channel in self.channels.items():
             channel.risk = self.guard.view.context(symbol)
@@ -137,6 +143,7 @@ class Engine:
             **dict.fromkeys(self.desk.actions, self._on_action),
             **self.desk.routes,
             **self.lifecycle.routes,
+            **self.money.routes,
         }
 
     def _own_levels(self, instrument: Instrument) -> OwnLevels | None:
@@ -225,6 +232,11 @@ class Engine:
     def touch_of(self, symbol: str) -> tuple[float, float]:
         """Return the best bid and ask of `symbol`; nan where there is none."""
         return self.channels[symbol].market.touch
+
+    def quoted_ns(self, symbol: str) -> int:
+        """Return when the present quote of `symbol` was received; 0 if there is none."""
+        quote = self.channels[symbol].market.quote
+        return 0 if quote is None else quote.receive_time_ns
 
     # --- what strategies' slots ask ---------------------------------------------------------
 

@@ -20,6 +20,8 @@ from botkit.model import (
     Command,
     ExecType,
     ExecutionReport,
+    FeeTold,
+    Fill,
     HaltAction,
     Instrument,
     NewOrder,
@@ -375,8 +377,9 @@ class OrderDesk:
             engine.journal.record(outcome.fill)
             self.counts.fills += 1
         if outcome.amended is not None:
-            # Not recorded as a fill, which would count it twice; the report is in the journal.
+            # Not recorded as a fill, which would count it twice.
             engine.portfolio.amend(outcome.amended)
+            engine.journal.record(_fee_told(outcome.amended))
         for further in outcome.then:
             self._book(answer, further)
 
@@ -474,6 +477,19 @@ def _refused_order(request: NewOrder, instrument: Instrument, text: str, desk: D
         ord_status=OrdStatus.REJECTED,
         text=text,
         desk=desk,
+    )
+
+
+def _fee_told(fill: Fill) -> FeeTold:
+    assert fill.commission is not None  # the portfolio has booked it
+    return FeeTold(
+        client_order_id=fill.client_order_id,
+        symbol=fill.symbol,
+        strategy=fill.strategy,
+        exec_id=fill.exec_id,
+        commission=fill.commission,
+        commission_currency=fill.commission_currency,
+        receive_time_ns=fill.receive_time_ns,
     )
 
 

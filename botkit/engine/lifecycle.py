@@ -242,6 +242,7 @@ class Lifecycle:
     def _on_balance(self, balance: Balance) -> None:
         self.balances[balance.venue, balance.currency] = balance
         self._engine.guard.on_balance(balance)
+        self._engine.money.check_balance(balance)
 
     def _on_journal_status(self, status: JournalStatus) -> None:
         engine = self._engine

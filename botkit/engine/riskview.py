@@ -201,15 +201,13 @@ class EngineView:
 
     def profit(self, currency: str) -> Decimal | None:
         """Return realised + unrealised - fees of this run; None if a mark or rate is missing."""
-        scope = self.scope
-        made = self._engine.portfolio.profit(
-            self.touch, lambda strategy, symbol: scope.covers(symbol, strategy)
-        )
-        if made is None:
+        portfolio, touch = self._engine.portfolio, self.touch
+        strategy, venue = self.scope.strategy or None, self.scope.venue or None
+        if portfolio.incomplete(touch, strategy=strategy, venue=venue):
             return None
         total = ZERO
-        for source, amount in made.items():
-            converted = self.convert(amount, source, currency)
+        for point in portfolio.equity(touch, self.now_ns, strategy=strategy, venue=venue):
+            converted = self.convert(point.equity, point.currency, currency)
             if converted is None:
                 return None
             total += converted

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from botkit.model import (
+    Adjustment,
     CancelOrder,
     EquityPoint,
     ExecutionReport,
@@ -31,6 +32,7 @@ KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
     OrderCancelReject,
     SendFailed,
     Fill,
+    Adjustment,
     EquityPoint,
 )
 IDS: Final = ("client_order_id", "orig_client_order_id")

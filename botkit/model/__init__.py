@@ -1,5 +1,7 @@
 """What botkit talks about: instruments, market data, orders, accounts, events. No I/O."""
 
+from botkit.model.account import Adjustment as Adjustment
+from botkit.model.account import AdjustmentKind as AdjustmentKind
 from botkit.model.account import Balance as Balance
 from botkit.model.account import EquityPoint as EquityPoint
 from botkit.model.account import VenueStatus as VenueStatus
@@ -38,6 +40,7 @@ from botkit.model.orders import AskListing as AskListing
 from botkit.model.orders import AskStatus as AskStatus
 from botkit.model.orders import CancelOrder as CancelOrder
 from botkit.model.orders import ExecutionReport as ExecutionReport
+from botkit.model.orders import FeeTold as FeeTold
 from botkit.model.orders import Fill as Fill
 from botkit.model.orders import NewOrder as NewOrder
 from botkit.model.orders import OrderCancelReject as OrderCancelReject

@@ -1,10 +1,41 @@
-"""Balances and where a venue stands."""
+"""Balances, what moves them besides our orders, profit and loss, and where a venue stands."""
 
 from decimal import Decimal
+from enum import StrEnum
 
 import msgspec
 
-__all__ = ["Balance", "EquityPoint", "VenueStatus"]
+__all__ = ["Adjustment", "AdjustmentKind", "Balance", "EquityPoint", "VenueStatus"]
+
+
+class AdjustmentKind(StrEnum):
+    """What an adjustment stands for, and so what it moves."""
+
+    OPENING = "OPENING"  # held before the first run: the position alone
+    CARRIED = "CARRIED"  # held when the run before ended: the position alone
+    DEPOSIT = "DEPOSIT"  # money came, or went (amount below 0): the balance alone
+    TRADE = "TRADE"  # bought or sold by hand: the position, and the balances it was paid from
+
+
+class Adjustment(
+    msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="adjustment", omit_defaults=True
+):
+    """Inventory or money that came or went without an order of ours; never profit or loss.
+
+    A DEPOSIT has `venue`, `currency` and `amount`. The others have `symbol`, a signed `qty` and
+    the `price` at which it counts as bought; `strategy` is whose position it is, "" for nobody's.
+    """
+
+    kind: AdjustmentKind
+    symbol: str = ""
+    strategy: str = ""
+    qty: Decimal = Decimal(0)
+    price: Decimal | None = None
+    venue: str = ""
+    currency: str = ""
+    amount: Decimal = Decimal(0)
+    reason: str = ""
+    receive_time_ns: int = 0
 
 
 class Balance(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="balance"):
@@ -20,7 +51,8 @@ class Balance(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="balance"
 class EquityPoint(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="equity"):
     """Profit and loss of the run so far in one currency: `equity` = realised + unrealised - fees.
 
-    Exact Decimals; `unrealised` marks longs at the bid and shorts at the ask.
+    Exact Decimals; `unrealised` marks longs at the bid and shorts at the ask. `fees_estimated` is
+    the part of `fees` that the venue has not told yet: what it would be at the taker rate.
     """
 
     currency: str
@@ -28,6 +60,7 @@ class EquityPoint(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="equi
     unrealised: Decimal
     fees: Decimal
     equity: Decimal
+    fees_estimated: Decimal = Decimal(0)
     receive_time_ns: int = 0
 
 

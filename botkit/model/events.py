@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from botkit.model.account import Balance, VenueStatus
+from botkit.model.account import Adjustment, Balance, VenueStatus
 from botkit.model.market import Bar, BookDelta, BookSnapshot, FeedEnded, FeedGap, Quote, Trade
 from botkit.model.orders import (
     Approved,
@@ -188,6 +188,7 @@ Event = (
     | OrderCancelReject
     | OrderListing
     | SendFailed
+    | Adjustment
     | Balance
     | VenueStatus
     | RunStarted

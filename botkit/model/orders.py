@@ -24,6 +24,7 @@ __all__ = [
     "AskStatus",
     "CancelOrder",
     "ExecutionReport",
+    "FeeTold",
     "Fill",
     "NewOrder",
     "OrderCancelReject",
@@ -213,6 +214,18 @@ class Fill(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="fill", omit
     commission_currency: str = ""
     liquidity: Liquidity | None = None
     transact_time_ns: int = 0
+    receive_time_ns: int = 0
+
+
+class FeeTold(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="fee_told"):
+    """The commission of a fill that was counted without one, told by the venue later."""
+
+    client_order_id: ClientOrderId
+    symbol: str
+    strategy: str
+    exec_id: ExecId | None
+    commission: Decimal
+    commission_currency: str
     receive_time_ns: int = 0
 
 

@@ -65,6 +65,9 @@ class Pit:
     def first_time_ns(self) -> int | None:
         return None
 
+    def remarks(self) -> tuple[str, ...]:
+        return ()
+
     def events(self, start_ns: int) -> Iterator[MarketEvent]:
         time_ns = start_ns
         while True:

@@ -52,6 +52,13 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return call_cli
 
 
+def test_a_total_that_lacks_a_rate_says_which(cli: Cli) -> None:
+    code, out, _ = cli("run", "unit.toml", "--for", "10s", "--set", "bot.report_currency=USD")
+
+    assert code == 0
+    assert "Total      incomplete in USD: no rate for EUR" in out
+
+
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, entry_points: str) -> None:
     """Make a distribution with these entry points known for this test."""
     dist = folder / "somebodys-1.0.dist-info"

@@ -24,7 +24,7 @@ from botkit.cli.wording import clock_time, money, number, plural, price
 from botkit.errors import ConfigError
 from botkit.journal import SqliteJournal
 from botkit.model import EquityPoint
-from botkit.portfolio import PositionView
+from botkit.portfolio import PositionView, Total
 from botkit.testing import build_new_order
 
 AT_NS = 1_704_067_200_123_000_000
@@ -323,6 +323,23 @@ def test_the_view_shows_all_a_person_asks_for() -> None:
     ):
         assert word in text, word
     assert "refused" not in text
+
+
+def test_the_view_tells_the_total_or_what_it_lacks() -> None:
+    point = EquityPoint(
+        currency="USD",
+        realised=Decimal("1.5"),
+        unrealised=Decimal("-2.25"),
+        fees=Decimal("0.1"),
+        fees_estimated=Decimal("0.05"),
+        equity=Decimal("-7.77"),
+    )
+    whole = drawn([attrs.evolve(VIEW, total=Total(currency="USD", point=point))])
+    for word in ("total USD", "-7.77", "0.100 (0.0500 of it estimated)"):
+        assert word in whole, word
+
+    lacking = Total(currency="USD", point=None, missing=("no rate for EUR",))
+    assert "total incomplete in USD: no rate for EUR" in drawn([attrs.evolve(VIEW, total=lacking)])
 
 
 def test_the_view_tells_the_rate_and_the_stop() -> None:

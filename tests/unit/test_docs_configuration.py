@@ -13,6 +13,7 @@ import pytest
 
 from botkit.config import (
     BotConfig,
+    OpeningConfig,
     StrategyConfig,
     format_duration,
     load_plugin,
@@ -29,6 +30,7 @@ from venues.paper.options import InstrumentOptions, LogNormalOptions, PaperOptio
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text("utf-8")
 SECTIONS: Mapping[str, type] = {
     "`[bot]`": BotConfig,
+    "`[[bot.opening]]`": OpeningConfig,
     "`[[strategies]]`": StrategyConfig,
     '`type = "paper"`': PaperOptions,
     '`latency = { kind = "lognormal", ... }`': LogNormalOptions,

@@ -8,6 +8,8 @@ import pytest
 from botkit.journal import RunHash
 from botkit.journal.run_hash import KINDS
 from botkit.model import (
+    Adjustment,
+    AdjustmentKind,
     CancelOrder,
     ClientOrderId,
     EquityPoint,
@@ -89,6 +91,7 @@ def build_entries(run: str = "demo-r1") -> list[JournalEntry]:
             price=Decimal(100),
             commission=Decimal("0.05"),
         ),
+        Adjustment(kind=AdjustmentKind.TRADE, symbol=SYMBOL, qty=Decimal(1), price=Decimal(9)),
         EquityPoint(
             currency="EUR",
             realised=Decimal(0),
@@ -104,6 +107,7 @@ OTHER: dict[str, object] = {
     "orig_client_order_id": ClientOrderId("demo-r1-9"),
     "venue_order_id": VenueOrderId("v9"),
     "exec_id": ExecId("e9"),
+    "kind": AdjustmentKind.OPENING,
     "side": Side.SELL,
     "ord_type": OrdType.STOP,
     "time_in_force": TimeInForce.FOK,
@@ -118,7 +122,7 @@ OTHER: dict[str, object] = {
     "unknown_order": True,
     "reached_venue": False,
 }
-TEXTS = ("symbol", "strategy", "rule", "limit", "measured", "reason", "currency")
+TEXTS = ("symbol", "strategy", "venue", "rule", "limit", "measured", "reason", "currency")
 
 
 def other_value(field: str) -> object:

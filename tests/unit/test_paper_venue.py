@@ -57,6 +57,9 @@ class ListFeed:
         for event in self.given:
             yield msgspec.structs.replace(event, receive_time_ns=start_ns + event.receive_time_ns)
 
+    def remarks(self) -> tuple[str, ...]:
+        return ()
+
 
 def quote(at_ms: int, bid: float) -> Quote:
     return Quote(SYMBOL, bid, 1.0, bid + 1, 1.0, receive_time_ns=at_ms * MS)
