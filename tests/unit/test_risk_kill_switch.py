@@ -92,7 +92,7 @@ def test_each_day_starts_anew_at_midnight_utc() -> None:
     bench = RiskBench({"max_daily_loss": "20"})
     bench.hold("10", "100")
     bench.tick(DAY_S - 1)
-    assert bench.engine.guard.carried()["max_daily_loss"]["loss"] == "10.0"
+    assert Decimal(bench.engine.guard.carried()["max_daily_loss"]["loss"]) == 10
     bench.tick(DAY_S + 1)
     bench.quote(DAY_S + 1.5, 97.5, 101)
     bench.tick(DAY_S + 2)
