@@ -6,7 +6,7 @@ another is handled is queued and handled after it, so a hook never sees half-app
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -16,7 +16,7 @@ from botkit.engine.guard import Guard
 from botkit.engine.lifecycle import MISTAKES, Lifecycle
 from botkit.engine.money import Money
 from botkit.engine.riskview import ScopedRule
-from botkit.engine.slot import Hook, StrategySlot
+from botkit.engine.slot import TIMERS_MAX, Hook, StrategySlot
 from botkit.engine.timers import NEVER_NS, Timers
 from botkit.marketdata import BarBuilder, DerivedQuote, Market
 from botkit.model import (
@@ -42,6 +42,10 @@ from botkit.scope import CleanUpBudget
 from botkit.strategy import Strategy
 
 __all__ = ["Engine", "EngineSettings"]
+
+SPINNING: Final = (
+    f"timers fired {TIMERS_MAX} times within a millisecond, the last {{!r}}; set them further apart"
+)
 
 Log = Callable[[str, str, Mapping[str, object]], None]
 """(level, message, fields): how the engine says something to a person."""
@@ -282,6 +286,9 @@ class Engine:
         def fire() -> None:
             if slot.timers.get(action.name) is not timer:
                 return  # moved or taken away since
+            if slot.is_spinning(self.now_ns):
+                self.lifecycle.fail(slot, RuntimeError(SPINNING.format(action.name)))
+                return
             if action.every_ns > 0:
                 self.call_at(self.now_ns + action.every_ns, fire)
             else:

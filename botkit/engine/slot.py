@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from botkit.marketdata import Market
 from botkit.model import Action, CleanUpExpired, ClientOrderId
@@ -13,9 +13,11 @@ from botkit.strategy import HOOKS, Strategy, StrategyDesk
 if TYPE_CHECKING:
     from botkit.engine.core import Engine
 
-__all__ = ["Hook", "StrategySlot"]
+__all__ = ["TIMERS_MAX", "Hook", "StrategySlot"]
 
 Hook = Callable[..., None]
+NS_PER_MS: Final = 1_000_000
+TIMERS_MAX: Final = 10_000  # of one strategy in a millisecond of the engine's time
 
 
 class StrategySlot:
@@ -48,10 +50,20 @@ class StrategySlot:
         }
         self.has_run = type(strategy).run is not Strategy.run
         self.timers: dict[str, object] = {}  # by name, what tells one setting from another
+        self._timers_at = 0  # the millisecond that `_timers_fired` is of
+        self._timers_fired = 0
         self.ended = False
         self.error = ""
         self.blocked = ""  # why its new orders are refused
         self.on_end: Callable[[], None] = _nothing
+
+    def is_spinning(self, now_ns: int) -> bool:
+        """Count a timer that fires; True if they come so close that time would not go on."""
+        millisecond = now_ns // NS_PER_MS
+        if millisecond != self._timers_at:
+            self._timers_at, self._timers_fired = millisecond, 0
+        self._timers_fired += 1
+        return self._timers_fired > TIMERS_MAX
 
     # --- StrategyContext --------------------------------------------------------------------
 

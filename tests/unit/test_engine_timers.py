@@ -172,6 +172,21 @@ def test_timers_of_an_ended_strategy_do_nothing_and_no_longer_wake_the_engine() 
     assert rig.engine.next_due_ns == 2**63 - 1
 
 
+@pytest.mark.parametrize("every_s", [1e-9, None])
+def test_a_strategy_whose_timers_leave_time_no_way_on_ends_alone(every_s: float | None) -> None:
+    spinner, other = Actor(), Actor()
+    rig = build_rig(spinner, other)
+    if every_s is None:
+        spinner.acts["on_timer"] = lambda name: spinner.set_timer(name, 0)
+    spinner.set_timer("again", 0, every_s=every_s)
+    other.set_timer("steady", 0.001, every_s=0.001)
+    tick(rig, 1)
+    assert "timers fired 10000 times within a millisecond, the last 'again'" in rig.slots[0].error
+    assert len(spinner.of("on_timer")) == 10_000
+    assert not rig.slots[1].ended
+    assert len(other.of("on_timer")) == 1_000
+
+
 def test_the_shell_is_told_when_something_is_due_sooner() -> None:
     actor = Actor()
     rig = build_rig(actor)
