@@ -103,7 +103,7 @@ class Desk:
 async def commit_done(desk: Desk, commits: int) -> None:
     while desk.journal.commits < commits:
         await trio.lowlevel.checkpoint()
-    for _ in range(3):
+    for _ in range(300):  # the thread has to come back to the loop
         await trio.lowlevel.checkpoint()
 
 
