@@ -208,13 +208,21 @@ def test_the_first_bad_row_is_the_one_told_whatever_its_column(tmp_path: Path) -
         play(tmp_path, {"path": "x.csv", **QUOTES})
 
 
-@pytest.mark.parametrize("line", ["1,2.5", "1,2.5,3,4"])
-def test_a_row_with_too_few_or_many_cells_is_malformed(tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize(("line", "cells"), [("1,2.5", 2), ("1,2.5,3,4", 4)])
+def test_a_row_with_too_few_or_many_cells_is_told_by_their_number_and_can_be_skipped(
+    tmp_path: Path, line: str, cells: int
+) -> None:
     path = tmp_path / "x.csv"
-    path.write_text(f"receive_time_ns,price,qty\n1,2.5,3\n{line}\n", encoding="utf-8")
+    rows = ["receive_time_ns,price,qty", "1,2.5,3", line, line, "2,bad,3", "3,2.5,3"]
+    path.write_text("\n".join(rows), encoding="utf-8")
 
-    with pytest.raises(DataError, match=r"row 2, column 'price': nothing found"):
+    with pytest.raises(DataError) as raised:
         play(tmp_path, {"path": "x.csv", **TRADES})
+    feed = build(tmp_path, {"path": "x.csv", **TRADES}, on_bad_row="skip")
+
+    assert str(raised.value).startswith(f"{path}: row 2: {cells} cells, the header has 3 (on_bad_")
+    assert [event.receive_time_ns for event in feed.events(0)] == [1, 3]
+    assert feed.skipped == {"x.csv": 3}
 
 
 def test_truth_values_are_no_prices_and_numbers_no_dates(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from botkit.errors import DataError
-from venues.paper.feeds.tables import BoolArray, Column
+from venues.paper.feeds.tables import BoolArray, Column, Rows
 
 __all__ = ["Batch", "FloatArray", "IntArray"]
 
@@ -25,28 +26,32 @@ class Batch:
     Every method returns one array with a value per row; what it holds for bad rows means nothing.
     """
 
-    def __init__(self, columns: Mapping[str, Column], path: str, first_row: int) -> None:
-        self._columns = columns
+    def __init__(self, rows: Rows, path: str, first_row: int) -> None:
+        self._columns = rows.columns
         self._path = path
         self._first_row = first_row
-        self.rows = len(next(iter(columns.values())).values)
+        self.rows = len(next(iter(rows.columns.values())).values)
         self.bad: BoolArray = np.zeros(self.rows, dtype=np.bool_)
-        self._faults: list[tuple[int, str, str]] = []  # first row, column, what it must be
+        self._faults: list[tuple[int, str]] = []  # first row, what is wrong with it
+        self.bad[list(rows.cells)] = True
+        for row, cells in islice(rows.cells.items(), 1):
+            self._faults.append((row, f": {cells} cells, the header has {rows.width}"))
 
     def fault(self, column: str, bad: BoolArray, must: str) -> None:
         """Note rows whose `column` is not what it `must` be; a row's first fault is its fault."""
         if bad.any():
-            self._faults.append((int(bad.argmax()), column, must))
+            row = int(bad.argmax())
+            found = self._columns[column].shown(row)
+            self._faults.append((row, f", column {column!r}: {found} found; it must be {must}"))
             self.bad |= bad
 
     def raise_first(self) -> None:
         """Raise `DataError` for the first bad row, if there is one."""
         if not self._faults:
             return
-        row, column, must = min(self._faults, key=lambda fault: fault[0])
+        row, wrong = min(self._faults, key=lambda fault: fault[0])
         raise DataError(
-            f"{self._path}: row {self._first_row + row}, column {column!r}: "
-            f"{self._columns[column].shown(row)} found; it must be {must} "
+            f"{self._path}: row {self._first_row + row}{wrong} "
             '(on_bad_row = "skip" leaves such rows out and counts them)'
         )
 

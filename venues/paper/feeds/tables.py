@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from botkit.errors import ConfigError, DataError
 
-__all__ = ["BATCH_ROWS", "BoolArray", "Column", "Table", "open_table"]
+__all__ = ["BATCH_ROWS", "BoolArray", "Column", "Rows", "Table", "open_table"]
 
 BATCH_ROWS: Final = 65_536
 BoolArray = npt.NDArray[np.bool_]
@@ -35,13 +35,22 @@ class Column:
         return "nothing" if self.missing[row] else repr(self.values[row : row + 1].tolist()[0])
 
 
+@attrs.frozen
+class Rows:
+    """Some rows by column, and how many cells those have (by 0-based row) that are no full row."""
+
+    columns: Mapping[str, Column]
+    width: int  # cells of a full row
+    cells: Mapping[int, int] = attrs.field(factory=dict)
+
+
 class Table(Protocol):
     """A file of named columns."""
 
     path: Path
     columns: tuple[str, ...]
 
-    def batches(self, names: Sequence[str]) -> Iterator[Mapping[str, Column]]:
+    def batches(self, names: Sequence[str]) -> Iterator[Rows]:
         """Yield the named columns, at most `BATCH_ROWS` rows at a time.
 
         Raises
@@ -98,7 +107,7 @@ class ParquetTable:
         ):
             yield file
 
-    def batches(self, names: Sequence[str]) -> Iterator[Mapping[str, Column]]:
+    def batches(self, names: Sequence[str]) -> Iterator[Rows]:
         """Yield the named columns, at most `BATCH_ROWS` rows at a time."""
         with self._open() as file:
             groups = file.iter_batches(batch_size=BATCH_ROWS, columns=list(names))
@@ -107,7 +116,8 @@ class ParquetTable:
                     batch = next(groups, None)
                 if batch is None:
                     return
-                yield {name: self._column(batch.column(name)) for name in names}
+                columns = {name: self._column(batch.column(name)) for name in names}
+                yield Rows(columns, len(self.columns))
 
     def _column(self, array: Any) -> Column:
         types = self._pyarrow.types
@@ -149,7 +159,8 @@ CSV_DAMAGE: Final = (EOFError, OSError, zlib.error, UnicodeDecodeError, csv.Erro
 class CsvTable:
     """A CSV file with a header line, plain or gzipped, UTF-8.
 
-    An empty cell is a missing value; a row with more or fewer cells than the header is all missing.
+    An empty cell is a missing value. A row with more or fewer cells than the header is all missing
+    and named in `Rows.cells`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -169,7 +180,7 @@ class CsvTable:
                 text = stack.enter_context(self.path.open(encoding=ENCODING, newline=""))
             yield from filter(None, csv.reader(text, strict=True))
 
-    def batches(self, names: Sequence[str]) -> Iterator[Mapping[str, Column]]:
+    def batches(self, names: Sequence[str]) -> Iterator[Rows]:
         """Yield the named columns, at most `BATCH_ROWS` rows at a time."""
         width = len(self.columns)
         empty = [""] * width
@@ -177,10 +188,14 @@ class CsvTable:
         rows = islice(self._rows(), 1, None)
         while True:
             with _damage_named(self.path, *CSV_DAMAGE):
-                chunk = [row if len(row) == width else empty for row in islice(rows, BATCH_ROWS)]
+                chunk = list(islice(rows, BATCH_ROWS))
             if not chunk:
                 return
-            yield {name: _text_column(chunk, place) for name, place in places.items()}
+            cells = {place: len(row) for place, row in enumerate(chunk) if len(row) != width}
+            for place in cells:
+                chunk[place] = empty
+            columns = {name: _text_column(chunk, place) for name, place in places.items()}
+            yield Rows(columns, width, cells)
 
 
 def _text_column(rows: list[list[str]], place: int) -> Column:
