@@ -22,7 +22,7 @@ class MaxOpenOrders:
     @classmethod
     def from_config(cls, value: Any, source: str) -> "MaxOpenOrders":
         """Build from the config's value."""
-        return cls(Limits.from_config(value, source))
+        return cls(Limits.from_config(value, source, whole=True))
 
     def check(self, request: NewOrder | ReplaceOrder, context: RiskContext) -> Verdict:
         """Refuse one order too many; a replace adds none."""

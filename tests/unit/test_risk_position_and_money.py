@@ -147,7 +147,7 @@ def test_what_is_wrong_with_scoped_rules_is_told_at_once() -> None:
         build_rules(config(risk))
     assert sorted(each.partition(", allowed")[0] for each in caught.value.problems) == sorted(
         [
-            "rig.toml: risk.strategies.a.max_position: found 'x' (str)",
+            'rig.toml: risk.strategies.a.max_position: found "x" (text)',
             "rig.toml: risk.strategies: found 'c'",
             "rig.toml: risk.strategies.b: found 5",
             "rig.toml: risk.venues: found 'paper'",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from botkit.config import found
 from botkit.errors import ConfigError
 from botkit.model import (
     ClientOrderId,
@@ -79,16 +80,30 @@ def test_a_bad_limit_is_an_error_that_names_it(value: object) -> None:
     with pytest.raises(ConfigError) as caught:
         Limits.from_config(value, SOURCE)
     (problem,) = caught.value.problems
-    assert problem.startswith(f"{SOURCE}: found {value!r} ({type(value).__name__}), allowed: ")
+    assert problem.startswith(f"{SOURCE}: found {found(value)}, allowed: a number above 0")
 
 
 def test_all_bad_limits_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         Limits.from_config({SYMBOL: "x", "BTC-EUR": "1", OTHER: 2}, SOURCE)
     assert [problem[: problem.index("allowed")] for problem in caught.value.problems] == [
-        f"{SOURCE}.{SYMBOL}: found 'x' (str), ",
-        f"{SOURCE}: found 'BTC-EUR', ",
+        f'{SOURCE}.{SYMBOL}: found "x" (text), ',
+        f'{SOURCE}: found "BTC-EUR" (text), ',
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(1.5, "1.5 (float)"), ("1.5", '"1.5" (text)'), (0, "0 (integer)"), ("nan", '"nan" (text)')],
+)
+def test_a_number_of_orders_is_whole(value: object, shown: str) -> None:
+    for written, where in ((value, SOURCE), ({SYMBOL: value}, f"{SOURCE}.{SYMBOL}")):
+        with pytest.raises(ConfigError) as caught:
+            MaxOpenOrders.from_config(written, SOURCE)
+        assert caught.value.problems == (
+            f"{where}: found {shown}, allowed: a whole number above 0",
+        )
+    assert MaxOpenOrders.from_config("4", SOURCE).limits == Limits.from_config(4, SOURCE)
 
 
 @pytest.mark.parametrize("build", RULES)
