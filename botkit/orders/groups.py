@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from botkit.model import ClientOrderId, VenueOrderId
-from botkit.ports import Capabilities
 
 if TYPE_CHECKING:
     from botkit.orders.state import Order
+    from botkit.ports import Capabilities
 
 __all__ = ["Group", "Tally", "VenueBook", "in_creation_order"]
 
@@ -28,7 +28,7 @@ class VenueBook:
     """What one venue can do, and the orders we know by its ids."""
 
     name: str
-    capabilities: Capabilities
+    capabilities: "Capabilities"
     by_venue_id: dict[VenueOrderId, "Order"] = attrs.field(factory=dict)
 
 

@@ -5,14 +5,16 @@ Each kind of deadline has one constant delay, so each is a deque in time order a
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from botkit.model import AskListing, AskStatus, CancelOrder, OrderListing, OrdStatus
 from botkit.orders.state import Order
 from botkit.orders.transitions import CLOSED
-from botkit.ports import Capabilities
+
+if TYPE_CHECKING:
+    from botkit.ports import Capabilities  # costs time that `import botkit` need not take
 
 __all__ = ["Doubt", "OrderTiming", "Pursuit", "cancel_command"]
 
@@ -110,7 +112,7 @@ def cancel_command(order: Order, now_ns: int, reason: str) -> CancelOrder:
 class Pursuit:
     """The deadlines of all orders. `Orders` tells it what was sent and what is in doubt."""
 
-    def __init__(self, timing: OrderTiming, capabilities: Mapping[str, Capabilities]) -> None:
+    def __init__(self, timing: OrderTiming, capabilities: Mapping[str, "Capabilities"]) -> None:
         self.timing = timing
         self._capabilities = capabilities
         self.doubts: dict[Order, Doubt] = {}

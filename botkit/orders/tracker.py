@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from botkit.errors import IllegalTransitionError, InvariantError
 from botkit.model import (
@@ -32,7 +32,9 @@ from botkit.orders.pursuit import NEVER, OrderTiming, Pursuit, cancel_command
 from botkit.orders.resting import meeting, reserved
 from botkit.orders.state import Desk, Order, Outcome, Replacing
 from botkit.orders.transitions import CLOSED, WORKING
-from botkit.ports import Capabilities
+
+if TYPE_CHECKING:
+    from botkit.ports import Capabilities  # costs time that `import botkit` need not take
 
 __all__ = ["Orders"]
 
@@ -63,7 +65,7 @@ class Orders:
     def __init__(
         self,
         *,
-        capabilities: Mapping[str, Capabilities],
+        capabilities: Mapping[str, "Capabilities"],
         timing: OrderTiming | None = None,
         keep_closed: int = 10_000,
     ) -> None:
