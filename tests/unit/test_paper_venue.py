@@ -363,6 +363,7 @@ def test_every_symbol_without_currencies_is_named_at_once() -> None:
         ({"queue": "fifo"}, "risk-averse"),
         ({"latency": "20 parsecs"}, "20 parsecs"),
         ({"balances": {"EUR": 1.5}}, "balances"),
+        ({"balances": {"EUR": "1", "X": "-5"}}, "demo.balances: X: found a number below 0"),
         ({"queue_power": "0"}, "queue_power"),
         ({"feed": {"type": "telepathy"}}, "synthetic"),
     ],

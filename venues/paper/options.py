@@ -27,6 +27,16 @@ positive = attrs.validators.gt(Decimal(0))
 not_negative = attrs.validators.ge(Decimal(0))
 
 
+def _check_balances(_: object, field: object, balances: Mapping[str, Decimal]) -> None:
+    problems = [
+        f"{currency}: found a number below 0, allowed: 0 or more"  # unseen: may be masked text
+        for currency, qty in balances.items()
+        if qty < 0
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
 @attrs.frozen(kw_only=True)
 class LogNormalOptions:
     """`{ kind = "lognormal", median = "20ms", sigma = "0.5" }`."""
@@ -103,7 +113,7 @@ class PaperOptions:
     """
 
     feed: Mapping[str, Any] = attrs.field(factory=lambda: dict(SYNTHETIC))
-    balances: Mapping[str, Decimal] = attrs.field(factory=dict)
+    balances: Mapping[str, Decimal] = attrs.field(factory=dict, validator=_check_balances)
     fees: FeeSchedule = attrs.field(factory=FeeSchedule)
     latency: Duration | LogNormalOptions = 20_000_000
     cancel_latency: Duration | LogNormalOptions | None = None
