@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -13,9 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from botkit.cli.logs import format_time
+from botkit.cli.output import silence
 from botkit.cli.session import Session
 from botkit.cli.wording import plural, price
-from botkit.errors import ConfigError, JournalError
+from botkit.errors import BotkitError, ConfigError, JournalError
 from botkit.journal import JournalReader, Run, last_run_in
 from botkit.journal.database import is_journal, journal_paths
 from botkit.model import Fill
@@ -60,6 +62,20 @@ def command(
     path, run = _find(session, config, run_id, state_dir)
     with JournalReader(path) as reader:
         fills = reader.fills(run.run_id)
+    try:
+        _show(path, run, fills, form)
+        sys.stdout.flush()  # here, not at the interpreter's end, where nobody is told
+    except BrokenPipeError:
+        raise  # the reader has seen enough; click ends quietly
+    except OSError as exc:
+        silence(sys.stdout)
+        raise BotkitError(
+            f"the fills could not be written ({exc.strerror}): what was written is incomplete; "
+            "make room, or write elsewhere"
+        ) from exc
+
+
+def _show(path: Path, run: Run, fills: Sequence[Fill], form: str) -> None:
     if form == "csv":
         click.echo(_as_csv(fills), nl=False)
     elif form == "json":

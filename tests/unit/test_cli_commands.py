@@ -546,6 +546,25 @@ def test_fills_of_a_run_by_its_id(cli: Cli, tmp_path: Path) -> None:
     assert run.run_id in err
 
 
+@pytest.mark.parametrize("form", ["--csv", "--json"])
+def test_fills_that_cannot_be_written_make_the_exit_code_1(cli: Cli, form: str) -> None:
+    cli("run", "unit.toml", "--for", "1m")
+    code = "from botkit.cli import main; main()"
+    with Path("/dev/full").open("wb") as full:  # a device that takes nothing
+        ran = subprocess.run(  # noqa: S603  our own interpreter
+            [sys.executable, "-c", code, "fills", form],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert ran.returncode == 1
+    assert "the fills could not be written (No space left on device)" in ran.stderr
+    assert "Exception ignored" not in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
 def test_fills_before_any_run_says_how_to_start_one(cli: Cli) -> None:
     code, _, err = cli("fills")
     assert code == 2
