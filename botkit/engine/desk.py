@@ -23,11 +23,9 @@ from botkit.model import (
     FeeTold,
     Fill,
     HaltAction,
-    Instrument,
     NewOrder,
     OrderCancelReject,
     OrderListing,
-    OrdStatus,
     Refused,
     ReplaceAction,
     ReplaceOrder,
@@ -97,8 +95,7 @@ class OrderDesk:
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
         self._gate = Gate(engine.settings.rules, engine.settings.capabilities)
-        self._router = DeskRouter(engine)
-        engine.orders.desk = self._router
+        engine.orders.desk = DeskRouter(engine)
         self._outbox: list[Command] = []
         self._ids: ClientOrderIds | None = None
         self._refusals: dict[str, int] = {}  # by strategy, of the event being handled
@@ -234,7 +231,7 @@ class OrderDesk:
                 f"{REFUSALS_MAX} orders were refused at one event, the last because of: "
                 f"{refused.text}; do not place again in on_order what was refused, set a timer"
             )
-        order = _refused_order(request, channel.instrument, refused.text, self._router)
+        order = self._engine.orders.refused(request, channel.instrument, refused.text)
         self._note_refusal(refused)
         if not self._engine.lifecycle.stopping:
             self._engine.later(OrderNotice(order, self._engine.now_ns))
@@ -455,29 +452,6 @@ class OrderDesk:
             self.send(command)
         for order in orders.take_changed():
             self.tell(order)
-
-
-def _refused_order(request: NewOrder, instrument: Instrument, text: str, desk: DeskRouter) -> Order:
-    """Return the handle of an order that never left: closed, and in no one's count."""
-    return Order(
-        client_order_id=request.client_order_id,
-        current_client_order_id=request.client_order_id,
-        instrument=instrument,
-        strategy=request.strategy,
-        side=request.side,
-        ord_type=request.ord_type,
-        order_qty=request.order_qty,
-        price=request.price,
-        stop_px=request.stop_px,
-        time_in_force=request.time_in_force,
-        post_only=request.post_only,
-        reduce_only=request.reduce_only,
-        keep=request.keep,
-        transact_time_ns=request.transact_time_ns,
-        ord_status=OrdStatus.REJECTED,
-        text=text,
-        desk=desk,
-    )
 
 
 def _fee_told(fill: Fill) -> FeeTold:

@@ -88,16 +88,34 @@ class Orders:
         name = request.client_order_id
         if name in self._by_id:
             raise InvariantError(f"client order id {name} is taken: every order needs a new one")
+        order = self._order_of(request, instrument)
+        order.counted_qty = qty = request.order_qty
+        group = self._groups.get((order.strategy, instrument.symbol)) or self._new_group(order)
+        order.group = group
+        group.orders[name] = order
+        self._by_id[name] = order
+        tally = group.buy if order.side is _BUY else group.sell
+        tally.qty += qty
+        self.pursuit.expect_answer(order, request.transact_time_ns)
+        return order
+
+    def refused(self, request: NewOrder, instrument: Instrument, text: str) -> Order:
+        """Return the handle of an order that never left: closed, and in no one's count."""
+        order = self._order_of(request, instrument)
+        order.ord_status, order.text = OrdStatus.REJECTED, text
+        return order
+
+    def _order_of(self, request: NewOrder, instrument: Instrument) -> Order:
         self._created += 1
-        qty = request.order_qty
-        order = Order(
+        name = request.client_order_id
+        return Order(
             client_order_id=name,
             current_client_order_id=name,
             instrument=instrument,
             strategy=request.strategy,
             side=request.side,
             ord_type=request.ord_type,
-            order_qty=qty,
+            order_qty=request.order_qty,
             price=request.price,
             stop_px=request.stop_px,
             time_in_force=request.time_in_force,
@@ -107,17 +125,8 @@ class Orders:
             cash_order_qty=request.cash_order_qty,
             transact_time_ns=request.transact_time_ns,
             sequence=self._created,
-            counted_qty=qty,
             desk=self.desk,
         )
-        group = self._groups.get((order.strategy, instrument.symbol)) or self._new_group(order)
-        order.group = group
-        group.orders[name] = order
-        self._by_id[name] = order
-        tally = group.buy if order.side is _BUY else group.sell
-        tally.qty += qty
-        self.pursuit.expect_answer(order, request.transact_time_ns)
-        return order
 
     def recover(
         self,
