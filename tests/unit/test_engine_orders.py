@@ -191,6 +191,26 @@ def listing(number: int, began_s: float, *reports: ExecutionReport) -> OrderList
     )
 
 
+@pytest.mark.parametrize("how", ["filled", "canceled", "refused"])
+def test_a_closed_order_is_left_alone(how: str) -> None:
+    bench = Bench()
+    order = bench.order
+    if how == "refused":
+        order = bench.actor.buy(bench.actor.instrument, 2, price="99.001")
+    elif how == "filled":
+        bench.rig.fill(order, "2", "99", 0.2, exec_id="e-1")
+    else:
+        bench.rig.report(order, OrdStatus.CANCELED, 0.2)
+    sent, said = len(bench.rig.sent), len(bench.rig.log)
+    assert order.is_closed
+
+    order.replace(price=Decimal(98))
+    order.cancel()
+    bench.engine.handle(Tick(time_ns(60)))
+
+    assert (len(bench.rig.sent), len(bench.rig.log)) == (sent, said)
+
+
 def test_an_order_missing_from_two_listings_ends_and_the_journal_says_so() -> None:
     bench = Bench()
     lost = bench.place()
