@@ -242,7 +242,9 @@ class OrderDesk:
         self._engine.touched = True
         self._engine.journal.record(refused)
         level = "debug" if self._engine.lifecycle.stopping else "warning"
-        self._engine.log(level, "refused", msgspec.to_builtins(refused))
+        fields = msgspec.to_builtins(refused)
+        told = {name: value for name, value in fields.items() if value != ""}
+        self._engine.log(level, "refused", told)
 
     def _cancel_wish(self, action: CancelAction) -> None:
         orders = self._engine.orders

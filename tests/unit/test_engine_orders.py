@@ -191,6 +191,17 @@ def listing(number: int, began_s: float, *reports: ExecutionReport) -> OrderList
     )
 
 
+def test_a_refusal_is_logged_without_fields_that_say_nothing() -> None:
+    bench = Bench()
+    bench.operate(Operation.PAUSE)
+    bench.place()
+
+    (line,) = bench.rig.lines("refused")
+    assert (line["rule"], line["strategy"]) == ("ready", bench.order.strategy)
+    assert not {"limit", "measured"} & set(line)
+    assert "" not in line.values()
+
+
 @pytest.mark.parametrize("how", ["filled", "canceled", "refused"])
 def test_a_closed_order_is_left_alone(how: str) -> None:
     bench = Bench()
