@@ -13,7 +13,7 @@ import attrs
 from botkit.clock import Clock
 from botkit.config import Config, StrategyConfig, load_plugin, load_strategy_class, structure
 from botkit.engine import Engine, EngineSettings
-from botkit.engine.core import Log
+from botkit.engine.core import Log, tell_nobody
 from botkit.engine.dispatch import Dispatcher
 from botkit.engine.riskview import ScopedRule
 from botkit.errors import ConfigError
@@ -242,10 +242,6 @@ def _untraded(config: Config) -> list[str]:
     ]
 
 
-def _nobody(_: Halted) -> None:
-    """Tell nobody."""
-
-
 def assemble(
     plan: Plan,
     instruments: Mapping[str, Instrument],
@@ -255,7 +251,7 @@ def assemble(
     run_id: str,
     log: Log,
     make_dispatcher: Callable[..., Dispatcher] = Dispatcher,
-    on_halt: Callable[[Halted], None] = _nobody,
+    on_halt: Callable[[Halted], None] = tell_nobody,
     carried: Mapping[str, Mapping[str, str]] | None = None,
     keep_running: bool = False,
 ) -> Bot:

@@ -36,14 +36,6 @@ SYNTHETIC_ORIGIN_NS: Final = 1_704_067_200_000_000_000  # 2024-01-01: any fixed 
 SNAPSHOT_EVERY_S: Final = 0.25
 CARRY_EVERY_S: Final = 1.0
 TIME_IS_UP: Final = "the time asked for has passed"
-# A greater danger outranks: 3, then 4, then 1.
-RANK: Final = (
-    ExitCode.CLEAN,
-    ExitCode.ERROR,
-    ExitCode.USAGE,
-    ExitCode.STOPPED_BY_RISK,
-    ExitCode.ORDERS_MAY_REST,
-)
 
 
 @attrs.frozen(kw_only=True)
@@ -308,7 +300,7 @@ class _Run:
         except JournalError as exc:
             complaint = f"{complaint}\n{exc}; the run is not closed in it".lstrip()
             run_hash = ""
-            code = max(code, ExitCode.ERROR, key=RANK.index)
+            code = code or ExitCode.ERROR  # 3 and 4 outrank 1
             outcome = attrs.evolve(outcome, exit_code=code)
         self._exit_code = code
         self._watch.finish(code)

@@ -6,7 +6,6 @@ from typing import Any
 from botkit.engine.slot import Hook, StrategySlot
 from botkit.marketdata import BarBuilder, Market
 from botkit.model import Instrument, OwnLevels
-from botkit.ports import RiskContext
 
 __all__ = ["Channel", "Route", "Targets"]
 
@@ -33,13 +32,10 @@ class Channel:
         "market",
         "on_quote",
         "quote_waiters",
-        "risk",
         "subscribers",
         "suspended",
         "trade_hooks",
     )
-
-    risk: RiskContext  # set by the engine once all of it is there
 
     def __init__(self, instrument: Instrument, own_levels: OwnLevels | None) -> None:
         self.market = Market(instrument, own_levels)

@@ -41,7 +41,7 @@ from botkit.ports import Capabilities, FeeSchedule, Journal, RiskRule
 from botkit.scope import CleanUpBudget
 from botkit.strategy import Strategy
 
-__all__ = ["Engine", "EngineSettings"]
+__all__ = ["Engine", "EngineSettings", "tell_nobody"]
 
 SPINNING: Final = (
     f"timers fired {TIMERS_MAX} times within a millisecond, the last {{!r}}; set them further apart"
@@ -51,7 +51,7 @@ Log = Callable[[str, str, Mapping[str, object]], None]
 """(level, message, fields): how the engine says something to a person."""
 
 
-def _nobody(_: object) -> None:
+def tell_nobody(_: object) -> None:
     """Tell nobody."""
 
 
@@ -77,8 +77,8 @@ class EngineSettings:
     log: Log
     timing: OrderTiming = attrs.field(factory=OrderTiming)
     equity_every_ns: int = 60_000_000_000
-    on_halt: Callable[[Halted], None] = _nobody
-    recall: Callable[[str], None] = _nobody
+    on_halt: Callable[[Halted], None] = tell_nobody
+    recall: Callable[[str], None] = tell_nobody
     carried: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
     keep_running: bool = False
     fees: Mapping[str, FeeSchedule] = attrs.field(factory=dict)
@@ -130,8 +130,6 @@ class Engine:
         self.lifecycle = Lifecycle(self)
         self.money = Money(self)
         self.guard = Guard(self)
-        for symbol, channel in self.channels.items():
-            channel.risk = self.guard.view.context(symbol)
         self._timers = Timers()
         self._queue: deque[Event | OrderNotice] = deque()
         self._result: Any = None

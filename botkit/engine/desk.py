@@ -35,7 +35,7 @@ from botkit.model import (
     TimerAction,
 )
 from botkit.orders import ClientOrderIds, Order, Outcome
-from botkit.ports import Checked, RiskContext, Verdict
+from botkit.ports import Checked, Verdict
 
 if TYPE_CHECKING:
     from botkit.engine.core import Engine
@@ -182,7 +182,7 @@ class OrderDesk:
         blocked = slot.blocked or channel.blocked
         if blocked:
             return self._refuse(channel, request, _not_now(request, RequestKind.NEW, blocked))
-        answer = self._gate.approve_new(request, self._risk(channel))
+        answer = self._gate.approve_new(request, engine.guard.view.context(action.symbol))
         if self._gate.verdicts:
             self._note_verdicts(request)
         if isinstance(answer, Refused):
@@ -206,13 +206,6 @@ class OrderDesk:
             order = self._engine.orders.get(name)
             if order is not None and not order.keep:
                 self.cancel(order)
-
-    def _risk(self, channel: Channel) -> RiskContext:
-        """Return the channel's risk context, brought up to date."""
-        risk = channel.risk
-        risk.bid_px, risk.ask_px = channel.market.touch
-        risk.now_ns = self._engine.now_ns
-        return risk
 
     def _refuse(self, channel: Channel, request: NewOrder, refused: Refused) -> Order:
         """Return the order as REJECTED: it never left, and `on_order` is told after this hook.
@@ -305,7 +298,7 @@ class OrderDesk:
         if blocked:
             self._note_refusal(_not_now(request, RequestKind.REPLACE, blocked))
             return
-        answer = self._gate.approve_replace(request, self._risk(channel))
+        answer = self._gate.approve_replace(request, engine.guard.view.context(order.symbol))
         if self._gate.verdicts:
             self._note_verdicts(request)
         if isinstance(answer, Refused):

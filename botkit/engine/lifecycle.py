@@ -208,10 +208,7 @@ class Lifecycle:
         engine.log(
             level,
             "venue up" if status.up else "venue not ready",
-            {
-                "venue": status.venue,
-                "reason": status.reason,
-            },
+            {"venue": status.venue, "reason": status.reason},
         )
         was_private = before is not None and before.private
         if was_private and not status.private:
@@ -254,9 +251,7 @@ class Lifecycle:
             engine.log(
                 "critical",
                 "the journal cannot record: no new orders, canceling all",
-                {
-                    "reason": status.reason,
-                },
+                {"reason": status.reason},
             )
             engine.desk.cancel_each(engine.orders.working())
 
