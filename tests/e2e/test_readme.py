@@ -84,7 +84,7 @@ def test_every_page_is_reached_from_the_readme() -> None:
 def test_commands_are_found() -> None:
     shown = {page for page, _ in commands()}
 
-    assert {"README.md", "CONTRIBUTING.md", "docs/tutorial.md", "docs/configuration.md"} <= shown
+    assert {"README.md", "CONTRIBUTING.md", "docs/tutorial.md", "docs/config.md"} <= shown
 
 
 @pytest.mark.parametrize(("page", "command"), commands())

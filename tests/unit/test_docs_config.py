@@ -1,4 +1,4 @@
-"""docs/configuration.md against the classes: every key, default and example."""
+"""docs/config.md against the classes: every key, default and example."""
 
 import re
 import tomllib
@@ -27,7 +27,7 @@ from venues.paper.feeds.replay import ReplayOptions
 from venues.paper.feeds.synthetic import SyntheticOptions
 from venues.paper.options import InstrumentOptions, LogNormalOptions, PaperOptions
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text("utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "config.md").read_text("utf-8")
 SECTIONS: Mapping[str, type] = {
     "`[bot]`": BotConfig,
     "`[[bot.opening]]`": OpeningConfig,
@@ -97,7 +97,7 @@ def test_every_default_is_the_codes(heading: str) -> None:
 def test_every_example_is_accepted(heading: str) -> None:
     text = "\n".join(f"{plain(row[0])} = {plain(row[3])}" for row in table(heading))
 
-    structure(SECTIONS[heading], tomllib.loads(text), "docs/configuration.md")
+    structure(SECTIONS[heading], tomllib.loads(text), "docs/config.md")
 
 
 def test_every_risk_rule_is_documented_and_takes_its_example() -> None:
@@ -105,9 +105,9 @@ def test_every_risk_rule_is_documented_and_takes_its_example() -> None:
 
     assert sorted(plain(row[0]) for row in rows) == names("botkit.risk")
     for row in rows:
-        rule: Any = load_plugin("botkit.risk", plain(row[0]), "docs/configuration.md")
+        rule: Any = load_plugin("botkit.risk", plain(row[0]), "docs/config.md")
         value = tomllib.loads(f"value = {plain(row[2])}")["value"]
-        assert rule.from_config(value, "docs/configuration.md").key == plain(row[0])
+        assert rule.from_config(value, "docs/config.md").key == plain(row[0])
 
 
 def test_every_field_of_a_recording_is_documented_and_whether_it_is_needed() -> None:

@@ -1,4 +1,4 @@
-"""docs/strategies.md and the README against the code: names, and examples that run."""
+"""docs/strategy-api.md and the README against the code: names, and examples that run."""
 
 import inspect
 import re
@@ -16,7 +16,7 @@ from botkit.strategy import HOOKS
 from botkit.testing import RunResult, run_strategy
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "strategies.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "strategy-api.md").read_text("utf-8")
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -75,7 +75,7 @@ def test_every_argument_and_result_of_the_harness_is_documented() -> None:
     assert set(names_in("Testing", table=1)) == results
 
 
-@pytest.mark.parametrize("page", ["docs/strategies.md", "README.md"])
+@pytest.mark.parametrize("page", ["docs/strategy-api.md", "README.md"])
 def test_every_strategy_shown_trades(page: str) -> None:
     shown = [each for each in examples(page).values() if inspect.isclass(each)]
     strategies = [each for each in shown if issubclass(each, Strategy) and each is not Strategy]
@@ -88,7 +88,7 @@ def test_every_strategy_shown_trades(page: str) -> None:
 
 
 def test_the_test_shown_passes() -> None:
-    tests = [each for name, each in examples("docs/strategies.md").items() if "test_" in name]
+    tests = [each for name, each in examples("docs/strategy-api.md").items() if "test_" in name]
 
     assert len(tests) == 1
     tests[0]()
