@@ -1,0 +1,1 @@
+"""Finery Markets: dealer liquidity over one WebSocket, with native cancel-on-disconnect."""

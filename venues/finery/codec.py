@@ -1,0 +1,618 @@
+"""Finery's frames as our events, and our requests as its messages. No I/O.
+
+One `Codec` lives as long as one connection: it keeps the books, which `~` cannot be read
+without, and what was asked under which `reqId`.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+import attrs
+import msgspec
+
+from botkit.errors import VenueProtocolError
+from botkit.model import (
+    Balance,
+    BookDelta,
+    BookSnapshot,
+    CancelOrder,
+    ClientOrderId,
+    Event,
+    ExecId,
+    ExecType,
+    ExecutionReport,
+    Instrument,
+    Level,
+    Liquidity,
+    NewOrder,
+    OrderCancelReject,
+    OrdStatus,
+    OrdType,
+    ReplaceOrder,
+    RequestKind,
+    TimeInForce,
+    VenueOrderId,
+)
+from botkit.model import Side as OurSide
+from venues.finery import wire
+from venues.finery.ids import Numbers
+from venues.finery.wire import CancelReason, ErrorCode, from_units, parse, to_units
+
+__all__ = ["Answered", "Bound", "Codec", "Failed", "GatewayStatus", "Notice"]
+
+S_PER_MS_NS: Final = 1_000_000
+TYPES: Final[Mapping[tuple[OrdType, TimeInForce], str]] = {
+    (OrdType.LIMIT, TimeInForce.GTC): "limit",
+    (OrdType.LIMIT, TimeInForce.IOC): "limitIOC",
+    (OrdType.LIMIT, TimeInForce.FOK): "limitFOK",
+    (OrdType.MARKET, TimeInForce.GTC): "marketIOC",  # what is left of a market order is canceled
+    (OrdType.MARKET, TimeInForce.IOC): "marketIOC",
+    (OrdType.MARKET, TimeInForce.FOK): "marketFOK",
+}
+ENDS: Final[Mapping[int, tuple[OrdStatus, ExecType, str]]] = {
+    CancelReason.BY_CLIENT: (OrdStatus.CANCELED, ExecType.CANCELED, ""),
+    CancelReason.NOT_FOR_BOOK: (
+        OrdStatus.CANCELED,
+        ExecType.CANCELED,
+        "the rest found nobody to trade with",
+    ),
+    CancelReason.SELF_TRADE: (OrdStatus.CANCELED, ExecType.CANCELED, "it met an order of our own"),
+    CancelReason.DISCONNECTED: (
+        OrdStatus.CANCELED,
+        ExecType.CANCELED,
+        "canceled by the venue: its connection was lost",
+    ),
+}
+
+
+class GatewayStatus(msgspec.Struct, frozen=True, gc=False):
+    """`X`: 0 while the gateway is connected to the exchange."""
+
+    code: int
+
+
+class Bound(msgspec.Struct, frozen=True, gc=False):
+    """A feed's snapshot has come."""
+
+    feed: str
+    feed_id: str
+
+
+class Failed(msgspec.Struct, frozen=True, gc=False):
+    """A feed could not be bound or unbound."""
+
+    feed: str
+    feed_id: str
+    code: int
+
+
+class Answered(msgspec.Struct, frozen=True, gc=False):
+    """The reply to a question of the session's own: `value` as `METHODS` says, or an error."""
+
+    req_id: int
+    value: Any = None
+    error: int = 0
+
+
+Notice = GatewayStatus | Bound | Failed | Answered
+"""What concerns the session and not the engine."""
+
+_feed = msgspec.json.Decoder(wire.FeedFrame).decode
+_reply = msgspec.json.Decoder(wire.Reply).decode
+_code = msgspec.json.Decoder(int | list[int]).decode
+_snapshot = msgspec.json.Decoder(tuple[list[wire.Level], list[wire.Level]]).decode
+_changes = msgspec.json.Decoder(tuple[list[wire.LevelChange], list[wire.LevelChange]]).decode
+_order = msgspec.json.Decoder(wire.OrderRow).decode
+_orders = msgspec.json.Decoder(list[wire.OrderRow]).decode
+_deal = msgspec.json.Decoder(wire.Deal).decode
+_deals = msgspec.json.Decoder(list[wire.Deal]).decode
+_positions = msgspec.json.Decoder(wire.Positions).decode
+_held = msgspec.json.Decoder(list[wire.Position]).decode
+_position = msgspec.json.Decoder(wire.Position).decode
+_limits = msgspec.json.Decoder(list[wire.Limit]).decode
+_instruments = msgspec.json.Decoder(wire.Instruments).decode
+_add = msgspec.json.Decoder(wire.AddReply).decode
+_del = msgspec.json.Decoder(wire.DelReply).decode
+_del_all = msgspec.json.Decoder(wire.DelAllReply).decode
+_mod = msgspec.json.Decoder(wire.ModReply).decode
+_encode = msgspec.json.Encoder().encode
+
+METHODS: Final[Mapping[str, Callable[[bytes | msgspec.Raw], Any]]] = {
+    "positions": _positions,
+    "dealHistory": _deals,
+    "limits": _limits,
+    "climits": _limits,
+    "instruments": _instruments,
+    "book": _snapshot,
+    "delAll": _del_all,
+}
+"""What the session may ask, and how the replies are read."""
+
+
+@attrs.define
+class _Asked:
+    """What a `reqId` stands for."""
+
+    method: str
+    request: NewOrder | CancelOrder | ReplaceOrder | None = None
+    before: Decimal = Decimal(0)  # of a replace: filled when it was sent
+
+
+class Codec:
+    """Reads frames and writes requests for one connection.
+
+    Parameters
+    ----------
+    venue
+        Our name for the venue.
+    instruments
+        By the venue's own names.
+    now_ns
+        Tells the time that events are stamped with.
+    fee_is_delta
+        Whether a deal's `delta` is the commission, in quote currency.
+    """
+
+    def __init__(
+        self,
+        venue: str,
+        instruments: Mapping[str, Instrument],
+        numbers: Numbers,
+        now_ns: Callable[[], int],
+        *,
+        fee_is_delta: bool = True,
+    ) -> None:
+        self._venue = venue
+        self._instruments = instruments
+        self.by_feed_id: dict[str, str] = {name: name for name in instruments}
+        self._numbers = numbers
+        self._now_ns = now_ns
+        self._fee_is_delta = fee_is_delta
+        self._books: dict[str, tuple[dict[int, int], dict[int, int]]] = {}
+        self._asked: dict[int, _Asked] = {}
+        self._last_req_id = 0
+        self._filled: dict[
+            int, int
+        ] = {}  # by order id: units filled, of orders that may be changed
+        self.unknown: dict[str, int] = {}  # how often frames came that we have no use for
+        self._feeds: Mapping[str, Callable[[wire.FeedFrame], list[Event | Notice]]] = {
+            "X": self._on_gateway,
+            "F": self._on_book,
+            "B": self._on_book,
+            "P": self._on_positions,
+            "O": self._on_order,
+            "K": self._on_held,
+        }
+
+    # --- frames -----------------------------------------------------------------------------
+
+    def decode(self, frame: bytes) -> list[Event | Notice]:
+        """Return what `frame` says; nothing for what carries nothing for us.
+
+        Raises
+        ------
+        VenueProtocolError
+            It cannot be read.
+        """
+        if frame[:1] != b"[":
+            return self._on_reply(parse(_reply, frame, "reply"))
+        message = parse(_feed, frame, "feed frame")
+        if message.action == "Z" and message.feed != "X":
+            feed_id = "" if message.feed_id in (0, None) else str(message.feed_id)
+            return [Failed(message.feed, feed_id, _first(parse(_code, message.payload, "code")))]
+        if message.action == "U":
+            return []
+        handler = self._feeds.get(message.feed)
+        return self._left_out(message.feed) if handler is None else handler(message)
+
+    def _left_out(self, what: str) -> list[Event | Notice]:
+        self.unknown[what] = self.unknown.get(what, 0) + 1
+        return []
+
+    def _on_gateway(self, message: wire.FeedFrame) -> list[Event | Notice]:
+        return [GatewayStatus(_first(parse(_code, message.payload, "gateway status")))]
+
+    # --- books ------------------------------------------------------------------------------
+
+    def _on_book(self, message: wire.FeedFrame) -> list[Event | Notice]:
+        name = self.by_feed_id.get(str(message.feed_id))
+        if name is None:
+            return self._left_out(f"{message.feed} {message.feed_id}")
+        instrument, now_ns = self._instruments[name], self._now_ns()
+        if message.action == "S":
+            bids, asks = parse(_snapshot, message.payload, "book snapshot")
+            self._books[name] = dict(bids), dict(asks)
+            snapshot = BookSnapshot(
+                instrument.symbol, _levels(bids), _levels(asks), receive_time_ns=now_ns
+            )
+            return [snapshot, Bound(message.feed, name)]
+        if message.action != "M":
+            return self._left_out(f"{message.feed} action {message.action}")
+        if name not in self._books:
+            raise VenueProtocolError(f"finery: {name}: a book's change came before its snapshot")
+        bid_changes, ask_changes = parse(_changes, message.payload, "book change")
+        bids_now, asks_now = self._books[name]
+        delta = BookDelta(
+            instrument.symbol,
+            _apply(bids_now, bid_changes, better=int.__gt__),
+            _apply(asks_now, ask_changes, better=int.__lt__),
+            receive_time_ns=now_ns,
+        )
+        return [delta]
+
+    # --- orders -----------------------------------------------------------------------------
+
+    def _on_positions(self, message: wire.FeedFrame) -> list[Event | Notice]:
+        if message.action != "S":
+            return self._left_out(f"P action {message.action}")
+        snapshot = parse(_positions, message.payload, "positions")
+        reports: list[Event | Notice] = [
+            self.status_report(row)
+            for row in snapshot.orders
+            if row.instrument in self._instruments
+        ]
+        return [*self.balances(snapshot.positions), *reports, Bound("P", "")]
+
+    def balances(self, rows: list[wire.Position]) -> list[Event | Notice]:
+        """Return what is held of each currency, over all counterparties."""
+        totals: dict[str, int] = {}
+        for row in rows:
+            totals[row.currency] = totals.get(row.currency, 0) + row.size
+        now_ns = self._now_ns()
+        return [
+            Balance(
+                venue=self._venue,
+                currency=currency,
+                total=from_units(units),
+                available=from_units(units),
+                receive_time_ns=now_ns,
+            )
+            for currency, units in totals.items()
+        ]
+
+    def _on_held(self, message: wire.FeedFrame) -> list[Event | Notice]:
+        if message.action == "S":
+            return [*self.balances(parse(_held, message.payload, "positions in a currency"))]
+        return self._left_out(f"K action {message.action}")
+
+    def _on_order(self, message: wire.FeedFrame) -> list[Event | Notice]:
+        if message.action == "D":
+            deal = parse(_deal, message.payload, "deal")
+            return [self.deal_report(deal)] if self._trades(deal.instrument) else []
+        if message.action == "S":
+            rows = parse(_orders, message.payload, "orders")
+            return [self.status_report(row) for row in rows if self._trades(row.instrument)]
+        if message.action not in ("+", "-"):
+            return self._left_out(f"O action {message.action}")
+        row = parse(_order, message.payload, "order")
+        if not self._trades(row.instrument):
+            return []
+        if message.action == "-":
+            return [self._end_report(row)]
+        return [self.status_report(row, ExecType.NEW)]
+
+    def _trades(self, name: str) -> bool:
+        if name in self._instruments:
+            return True
+        self._left_out(f"order in {name}")
+        return False
+
+    def status_report(
+        self, row: wire.OrderRow, exec_type: ExecType = ExecType.ORDER_STATUS
+    ) -> ExecutionReport:
+        """Return where an order in the book stands."""
+        filled = row.initial - row.remaining
+        self._filled[row.order_id] = filled
+        status = OrdStatus.PARTIALLY_FILLED if filled else OrdStatus.NEW
+        return self._report(row, status, exec_type)
+
+    def _end_report(self, row: wire.OrderRow) -> ExecutionReport:
+        self._filled.pop(row.order_id, None)
+        end = ENDS.get(row.cancel_reason)
+        if end is not None:
+            return self._report(row, end[0], end[1], text=end[2])
+        if row.remaining:
+            text = f"gone for a reason we do not know: {row.cancel_reason}"
+            return self._report(row, OrdStatus.CANCELED, ExecType.CANCELED, text=text)
+        return self._report(row, OrdStatus.FILLED, ExecType.TRADE)
+
+    def _report(
+        self, row: wire.OrderRow, status: OrdStatus, exec_type: ExecType, *, text: str = ""
+    ) -> ExecutionReport:
+        by_size = not row.by_volume
+        return ExecutionReport(
+            symbol=self._instruments[row.instrument].symbol,
+            ord_status=status,
+            exec_type=exec_type,
+            client_order_id=self._name(row.client_order_id),
+            venue_order_id=VenueOrderId(str(row.order_id)),
+            side=_side(row.side),
+            order_qty=from_units(row.initial) if by_size else None,
+            price=from_units(row.price) if row.price else None,
+            cum_qty=from_units(row.initial - row.remaining) if by_size else None,
+            text=text,
+            transact_time_ns=row.created_ms * S_PER_MS_NS,
+            receive_time_ns=self._now_ns(),
+        )
+
+    def deal_report(self, deal: wire.Deal) -> ExecutionReport:
+        """Return one execution."""
+        instrument = self._instruments[deal.instrument]
+        done = not deal.remaining
+        self._filled[deal.order_id] = deal.initial - deal.remaining
+        if done:
+            self._filled.pop(deal.order_id)
+        return ExecutionReport(
+            symbol=instrument.symbol,
+            ord_status=OrdStatus.FILLED if done else OrdStatus.PARTIALLY_FILLED,
+            exec_type=ExecType.TRADE,
+            client_order_id=self._name(deal.client_order_id),
+            venue_order_id=VenueOrderId(str(deal.order_id)),
+            exec_id=ExecId(str(deal.deal_id)),
+            side=_side(deal.side),
+            last_qty=from_units(deal.size),
+            last_px=from_units(deal.price),
+            liquidity=Liquidity.REMOVED if deal.aggressor == deal.side else Liquidity.ADDED,
+            **self._commission(deal.delta, instrument),
+            transact_time_ns=deal.deal_ms * S_PER_MS_NS,
+            receive_time_ns=self._now_ns(),
+        )
+
+    def _commission(self, delta: int, instrument: Instrument) -> dict[str, Any]:
+        if not self._fee_is_delta:
+            return {}
+        return {"commission": from_units(delta), "commission_currency": instrument.quote}
+
+    def _name(self, number: int) -> ClientOrderId | None:
+        return self._numbers.name(number) if number else None
+
+    # --- replies ----------------------------------------------------------------------------
+
+    def _on_reply(self, reply: wire.Reply) -> list[Event | Notice]:
+        if reply.req_id is None:
+            what = reply.event or "object"
+            return self._left_out(f"{what} without reqId, error {reply.error or 0}")
+        asked = self._asked.pop(reply.req_id, None)
+        if asked is None:
+            return self._left_out("reply to nothing asked")
+        if asked.request is None:
+            if reply.error:
+                return [Answered(reply.req_id, error=reply.error)]
+            value = parse(METHODS[asked.method], reply.reply, f"reply to {asked.method}")
+            return [Answered(reply.req_id, value)]
+        match asked.request:
+            case NewOrder() as order:
+                return self._on_add(order, reply)
+            case ReplaceOrder() as order:
+                return self._on_mod(order, asked.before, reply)
+            case CancelOrder() as order:
+                return self._on_del(order, reply)
+
+    def _on_add(self, order: NewOrder, reply: wire.Reply) -> list[Event | Notice]:
+        if reply.error:
+            return [self._rejected(order, _explain(reply))]
+        added = parse(_add, reply.reply, "reply to add")
+        left = added.remaining_size
+        cum_qty = None if left is None else order.order_qty - from_units(left)
+        ack = ExecutionReport(
+            symbol=order.symbol,
+            ord_status=OrdStatus.NEW,
+            exec_type=ExecType.NEW,
+            client_order_id=order.client_order_id,
+            venue_order_id=VenueOrderId(str(added.id)),
+            side=order.side,
+            receive_time_ns=self._now_ns(),
+        )
+        reports: list[Event | Notice] = [ack]
+        reports += [self._told_in_reply(ack, deal) for deal in added.deals]
+        end = ENDS.get(added.cancel_reason)
+        if end is not None:
+            reports.append(
+                msgspec.structs.replace(
+                    ack, ord_status=end[0], exec_type=end[1], text=end[2], cum_qty=cum_qty
+                )
+            )
+        elif left is not None:
+            self._filled.setdefault(added.id, to_units(order.order_qty) - left)
+        return reports
+
+    def _told_in_reply(self, ack: ExecutionReport, deal: wire.DealInReply) -> ExecutionReport:
+        """Return a deal that the reply to our own order tells: we were the aggressor."""
+        instrument = self._instruments[ack.symbol.partition(":")[2]]
+        return msgspec.structs.replace(
+            ack,
+            ord_status=OrdStatus.PARTIALLY_FILLED,  # what was counted decides whether it is full
+            exec_type=ExecType.TRADE,
+            exec_id=ExecId(str(deal.id)),
+            last_qty=from_units(deal.size),
+            last_px=from_units(deal.price),
+            liquidity=Liquidity.REMOVED,
+            **self._commission(deal.delta, instrument),
+        )
+
+    def _rejected(self, order: NewOrder, text: str) -> ExecutionReport:
+        return ExecutionReport(
+            symbol=order.symbol,
+            ord_status=OrdStatus.REJECTED,
+            exec_type=ExecType.REJECTED,
+            client_order_id=order.client_order_id,
+            side=order.side,
+            text=text,
+            receive_time_ns=self._now_ns(),
+        )
+
+    def _on_mod(
+        self, order: ReplaceOrder, before: Decimal, reply: wire.Reply
+    ) -> list[Event | Notice]:
+        if reply.error:
+            return [self._declined(order, RequestKind.REPLACE, reply)]
+        changed = parse(_mod, reply.reply, "reply to mod")
+        self._filled[changed.id] = changed.initial_size - changed.remaining_size
+        ack = ExecutionReport(
+            symbol=order.symbol,
+            ord_status=OrdStatus.NEW,
+            exec_type=ExecType.REPLACED,
+            client_order_id=order.client_order_id,
+            orig_client_order_id=order.orig_client_order_id,
+            venue_order_id=VenueOrderId(str(changed.id)),
+            side=order.side,
+            order_qty=before + from_units(changed.initial_size),
+            price=order.price,
+            receive_time_ns=self._now_ns(),
+        )
+        return [ack, *(self._told_in_reply(ack, deal) for deal in changed.deals)]
+
+    def _on_del(self, order: CancelOrder, reply: wire.Reply) -> list[Event | Notice]:
+        if reply.error:
+            return [self._declined(order, RequestKind.CANCEL, reply)]
+        gone = parse(_del, reply.reply, "reply to del")
+        self._filled.pop(gone.id, None)
+        return [
+            ExecutionReport(
+                symbol=order.symbol,
+                ord_status=OrdStatus.CANCELED,
+                exec_type=ExecType.CANCELED,
+                client_order_id=order.client_order_id,
+                venue_order_id=VenueOrderId(str(gone.id)),
+                receive_time_ns=self._now_ns(),
+            )
+        ]
+
+    def _declined(
+        self, order: CancelOrder | ReplaceOrder, kind: RequestKind, reply: wire.Reply
+    ) -> OrderCancelReject:
+        name = order.orig_client_order_id if isinstance(order, ReplaceOrder) else None
+        return OrderCancelReject(
+            symbol=order.symbol,
+            client_order_id=name or order.client_order_id,
+            venue_order_id=order.venue_order_id,
+            response_to=kind,
+            unknown_order=reply.error == ErrorCode.ORDER_NOT_FOUND,
+            text=_explain(reply),
+            receive_time_ns=self._now_ns(),
+        )
+
+    # --- requests ---------------------------------------------------------------------------
+
+    def encode(self, request: NewOrder | ReplaceOrder | CancelOrder) -> bytes:
+        """Return the message for `request`; its reply is known by its `reqId` from now on.
+
+        Raises
+        ------
+        ValueError
+            It cannot be said in the venue's words; it has not been sent then.
+        """
+        match request:
+            case NewOrder():
+                return self._request("add", self._add_content(request), request)
+            case ReplaceOrder():
+                content, before = self._mod_content(request)
+                return self._request("mod", content, request, before)
+            case CancelOrder():
+                return self._request("del", self._del_content(request), request)
+
+    def ask(self, method: str, content: Mapping[str, Any]) -> tuple[int, bytes]:
+        """Return the `reqId` and the message of a question of the session's own."""
+        frame = self._request(method, dict(content), None)
+        return self._last_req_id, frame
+
+    def unanswered(self) -> list[NewOrder | CancelOrder | ReplaceOrder]:
+        """Return what was sent and has no reply yet."""
+        return [each.request for each in self._asked.values() if each.request is not None]
+
+    def _request(
+        self,
+        method: str,
+        content: wire.Content,
+        request: NewOrder | CancelOrder | ReplaceOrder | None,
+        before: Decimal = Decimal(0),
+    ) -> bytes:
+        self._last_req_id += 1
+        self._asked[self._last_req_id] = _Asked(method, request, before)
+        message = wire.RequestMessage(req_id=self._last_req_id, method=method, content=content)
+        return _encode(message)
+
+    def _add_content(self, order: NewOrder) -> wire.AddContent:
+        kind = TYPES[order.ord_type, order.time_in_force]
+        return wire.AddContent(
+            instrument=order.symbol.partition(":")[2],
+            client_order_id=self._numbers.number(order.client_order_id),
+            price=None if order.price is None else to_units(order.price),
+            size=to_units(order.order_qty),
+            side="bid" if order.side is OurSide.BUY else "ask",
+            type="postOnly" if order.post_only else kind,
+            cod=not order.keep,
+        )
+
+    def _mod_content(self, order: ReplaceOrder) -> tuple[dict[str, Any], Decimal]:
+        if order.venue_order_id is None or order.price is None:
+            raise ValueError("a replace needs the venue's order id and a price")
+        order_id = int(order.venue_order_id)
+        before = from_units(self._filled.get(order_id, 0))
+        size = to_units(order.order_qty - before)
+        if size <= 0:
+            raise ValueError(f"{before} has filled already: nothing would be left of it")
+        return {"orderId": order_id, "price": to_units(order.price), "size": size}, before
+
+    def _del_content(self, order: CancelOrder) -> dict[str, Any]:
+        number = self._numbers.number(order.client_order_id)
+        if order.venue_order_id is not None:
+            return {"orderId": int(order.venue_order_id)}
+        return {"clientOrderId": number}
+
+
+def encode_bind(feed: str, feed_id: str | None = None, *, event: str = "bind") -> bytes:
+    """Return the message that binds (or unbinds) a feed."""
+    return _encode(wire.Bind(event=event, feed=feed, feed_id=feed_id))
+
+
+def _first(code: int | list[int]) -> int:
+    """Return an error code, which some frames have inside an array."""
+    if isinstance(code, int):
+        return code
+    return code[0] if code else 0
+
+
+def _side(side: int) -> OurSide:
+    return OurSide.SELL if side == wire.Side.ASK else OurSide.BUY
+
+
+def _levels(levels: list[wire.Level]) -> list[Level]:
+    # Both are whole numbers a float holds, so the quotient is the float nearest to the price.
+    return [(price / wire.UNITS, size / wire.UNITS) for price, size in levels]
+
+
+def _apply(
+    side: dict[int, int], changes: list[wire.LevelChange], *, better: Callable[[int, int], bool]
+) -> list[Level]:
+    """Change one side of a book; return its changed levels in our own units."""
+    changed: dict[int, int] = {}
+    for action, price, size in changes:
+        if action == "~":  # the new best: nothing better is left; at price 0, nothing at all
+            for level in [each for each in side if not price or better(each, price)]:
+                del side[level]
+                changed[level] = 0
+            if not price:
+                continue
+        elif action == "-":
+            size = 0  # noqa: PLW2901
+        elif action not in ("+", "M"):
+            raise VenueProtocolError(f"finery: found the level action {action!r}, allowed: + M - ~")
+        if size:
+            side[price] = size
+        else:
+            side.pop(price, None)
+        changed[price] = size
+    return [(price / wire.UNITS, size / wire.UNITS) for price, size in changed.items()]
+
+
+def _explain(reply: wire.Reply) -> str:
+    """Return an error of the venue's as a person reads it."""
+    assert reply.error is not None
+    try:
+        name = ErrorCode(reply.error).name.lower().replace("_", " ")
+    except ValueError:
+        name = "see the venue's list of errors"
+    about = f", parameter {reply.param}" if reply.param else ""
+    return f"finery error {reply.error} ({name}){about}"
