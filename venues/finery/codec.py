@@ -39,7 +39,7 @@ from venues.finery import wire
 from venues.finery.ids import Numbers
 from venues.finery.wire import CancelReason, ErrorCode, from_units, parse, to_units
 
-__all__ = ["Answered", "Bound", "Codec", "Failed", "GatewayStatus", "Notice"]
+__all__ = ["Answered", "Bound", "Codec", "Failed", "GatewayStatus", "Notice", "encode_bind"]
 
 S_PER_MS_NS: Final = 1_000_000
 TYPES: Final[Mapping[tuple[OrdType, TimeInForce], str]] = {
@@ -376,11 +376,6 @@ class Codec:
         asked = self._asked.pop(reply.req_id, None)
         if asked is None:
             return self._left_out("reply to nothing asked")
-        if asked.request is None:
-            if reply.error:
-                return [Answered(reply.req_id, error=reply.error)]
-            value = parse(METHODS[asked.method], reply.reply, f"reply to {asked.method}")
-            return [Answered(reply.req_id, value)]
         match asked.request:
             case NewOrder() as order:
                 return self._on_add(order, reply)
@@ -388,6 +383,8 @@ class Codec:
                 return self._on_mod(order, asked.before, reply)
             case CancelOrder() as order:
                 return self._on_del(order, reply)
+            case None:
+                return [_answer(asked.method, reply)]
 
     def _on_add(self, order: NewOrder, reply: wire.Reply) -> list[Event | Notice]:
         if reply.error:
@@ -565,6 +562,13 @@ class Codec:
 def encode_bind(feed: str, feed_id: str | None = None, *, event: str = "bind") -> bytes:
     """Return the message that binds (or unbinds) a feed."""
     return _encode(wire.Bind(event=event, feed=feed, feed_id=feed_id))
+
+
+def _answer(method: str, reply: wire.Reply) -> Answered:
+    assert reply.req_id is not None
+    if reply.error:
+        return Answered(reply.req_id, error=reply.error)
+    return Answered(reply.req_id, parse(METHODS[method], reply.reply, f"reply to {method}"))
 
 
 def _first(code: int | list[int]) -> int:
