@@ -2,7 +2,9 @@
 
 import json
 from decimal import Decimal
+from typing import Any
 
+import msgspec
 import pytest
 
 from botkit.errors import VenueProtocolError
@@ -45,16 +47,16 @@ def make() -> Codec:
     return Codec("finery", {"BTC-EUR": BTC}, Numbers(), lambda: NOW_NS)
 
 
-def order(**terms: object) -> NewOrder:
-    given: dict[str, object] = {
-        "client_order_id": NAME,
-        "symbol": "finery:BTC-EUR",
-        "strategy": "s",
-        "side": Side.BUY,
-        "order_qty": Decimal("1.5"),
-        "price": Decimal(25001),
-    }
-    return NewOrder(**{**given, **terms})  # type: ignore[arg-type]
+def order(**terms: Any) -> NewOrder:
+    plain = NewOrder(
+        client_order_id=NAME,
+        symbol="finery:BTC-EUR",
+        strategy="s",
+        side=Side.BUY,
+        order_qty=Decimal("1.5"),
+        price=Decimal(25001),
+    )
+    return msgspec.structs.replace(plain, **terms)
 
 
 def content_of(frame: bytes) -> dict[str, object]:
@@ -294,7 +296,7 @@ def test_positions_become_balances_over_all_counterparties_and_open_orders() -> 
         ),
     ],
 )
-def test_order_types_have_the_venues_names(terms: dict[str, object], type_text: str) -> None:
+def test_order_types_have_the_venues_names(terms: dict[str, Any], type_text: str) -> None:
     assert content_of(make().encode(order(**terms)))["type"] == type_text
 
 

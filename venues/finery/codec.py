@@ -41,7 +41,8 @@ from venues.finery.wire import CancelReason, ErrorCode, from_units, parse, to_un
 
 __all__ = ["Answered", "Bound", "Codec", "Failed", "GatewayStatus", "Notice", "encode_bind"]
 
-S_PER_MS_NS: Final = 1_000_000
+NS_PER_MS: Final = 1_000_000
+LEVEL_ACTIONS: Final = frozenset("+M-~")
 TYPES: Final[Mapping[tuple[OrdType, TimeInForce], str]] = {
     (OrdType.LIMIT, TimeInForce.GTC): "limit",
     (OrdType.LIMIT, TimeInForce.IOC): "limitIOC",
@@ -332,7 +333,7 @@ class Codec:
             price=from_units(row.price) if row.price else None,
             cum_qty=from_units(row.initial - row.remaining) if by_size else None,
             text=text,
-            transact_time_ns=row.created_ms * S_PER_MS_NS,
+            transact_time_ns=row.created_ms * NS_PER_MS,
             receive_time_ns=self._now_ns(),
         )
 
@@ -355,7 +356,7 @@ class Codec:
             last_px=from_units(deal.price),
             liquidity=Liquidity.REMOVED if deal.aggressor == deal.side else Liquidity.ADDED,
             **self._commission(deal.delta, instrument),
-            transact_time_ns=deal.deal_ms * S_PER_MS_NS,
+            transact_time_ns=deal.deal_ms * NS_PER_MS,
             receive_time_ns=self._now_ns(),
         )
 
@@ -593,21 +594,19 @@ def _apply(
     """Change one side of a book; return its changed levels in our own units."""
     changed: dict[int, int] = {}
     for action, price, size in changes:
+        if action not in LEVEL_ACTIONS:
+            raise VenueProtocolError(f"finery: found the level action {action!r}, allowed: + M - ~")
         if action == "~":  # the new best: nothing better is left; at price 0, nothing at all
             for level in [each for each in side if not price or better(each, price)]:
                 del side[level]
                 changed[level] = 0
             if not price:
                 continue
-        elif action == "-":
-            size = 0  # noqa: PLW2901
-        elif action not in ("+", "M"):
-            raise VenueProtocolError(f"finery: found the level action {action!r}, allowed: + M - ~")
-        if size:
-            side[price] = size
+        if size and action != "-":
+            side[price] = changed[price] = size
         else:
             side.pop(price, None)
-        changed[price] = size
+            changed[price] = 0
     return [(price / wire.UNITS, size / wire.UNITS) for price, size in changed.items()]
 
 
