@@ -67,20 +67,24 @@ ENDS: Final[Mapping[int, tuple[OrdStatus, ExecType, str]]] = {
 }
 
 
-class GatewayStatus(msgspec.Struct, frozen=True, gc=False):
+class Notice(msgspec.Struct, frozen=True, gc=False):
+    """What concerns the session and not the engine."""
+
+
+class GatewayStatus(Notice, frozen=True, gc=False):
     """`X`: 0 while the gateway is connected to the exchange."""
 
     code: int
 
 
-class Bound(msgspec.Struct, frozen=True, gc=False):
+class Bound(Notice, frozen=True, gc=False):
     """A feed's snapshot has come."""
 
     feed: str
     feed_id: str
 
 
-class Failed(msgspec.Struct, frozen=True, gc=False):
+class Failed(Notice, frozen=True, gc=False):
     """A feed could not be bound or unbound."""
 
     feed: str
@@ -88,16 +92,13 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
     code: int
 
 
-class Answered(msgspec.Struct, frozen=True, gc=False):
+class Answered(Notice, frozen=True, gc=False):
     """The reply to a question of the session's own: `value` as `METHODS` says, or an error."""
 
     req_id: int
     value: Any = None
     error: int = 0
 
-
-Notice = GatewayStatus | Bound | Failed | Answered
-"""What concerns the session and not the engine."""
 
 _feed = msgspec.json.Decoder(wire.FeedFrame).decode
 _reply = msgspec.json.Decoder(wire.Reply).decode

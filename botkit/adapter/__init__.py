@@ -1,0 +1,7 @@
+"""What venue adapters share between the engine's plain calls and their own sockets."""
+
+from botkit.adapter.network import Network as Network
+from botkit.adapter.outbox import Outbox as Outbox
+from botkit.adapter.outbox import Outgoing as Outgoing
+from botkit.adapter.outbox import send_failed as send_failed
+from botkit.adapter.readiness import Readiness as Readiness

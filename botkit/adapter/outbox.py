@@ -1,0 +1,108 @@
+"""Requests on their way from the engine to one venue's transport: cancels first."""
+
+from collections import deque
+from typing import Final
+
+import trio
+
+from botkit.model import (
+    AskListing,
+    AskStatus,
+    CancelOrder,
+    ClientOrderId,
+    NewOrder,
+    ReplaceOrder,
+    RequestKind,
+    SendFailed,
+)
+from botkit.ports import Deliver
+
+__all__ = ["Outbox", "Outgoing", "kind_of", "send_failed"]
+
+Outgoing = NewOrder | ReplaceOrder | CancelOrder | AskStatus | AskListing
+DOWN: Final = "not sent: the link is down"
+
+
+class Outbox:
+    """Takes requests by plain calls and hands them to the one task that sends.
+
+    While it is closed, as it is before the link is up and after its loss, a request comes back
+    at once as not sent and a question gets no answer. Cancels overtake everything; a second
+    cancel of an order that waits here still is left out.
+    """
+
+    def __init__(self, deliver: Deliver, *, reason: str = DOWN) -> None:
+        self._deliver = deliver
+        self._reason = reason
+        self._is_open = False
+        self._cancels: dict[ClientOrderId, CancelOrder] = {}
+        self._others: deque[Outgoing] = deque()
+        self._news = trio.Event()
+
+    def __len__(self) -> int:
+        return len(self._cancels) + len(self._others)
+
+    def open(self) -> None:
+        """Let requests pass."""
+        self._is_open = True
+
+    def close(self, reason: str = DOWN) -> None:
+        """Let nothing pass any more; give back what had not been taken, for `reason`."""
+        self._is_open, self._reason = False, reason
+        waiting = [*self._cancels.values(), *self._others]
+        self._cancels.clear()
+        self._others.clear()
+        for request in waiting:
+            self._give_back(request)
+
+    def put(self, request: Outgoing) -> None:
+        """Take a request; it is sent, or given back, later."""
+        if not self._is_open:
+            self._give_back(request)
+            return
+        if isinstance(request, CancelOrder):
+            self._cancels.setdefault(request.client_order_id, request)
+        else:
+            self._others.append(request)
+        self._news.set()
+
+    async def take(self) -> Outgoing:
+        """Return the next request to send, once there is one."""
+        while not len(self):
+            self._news = trio.Event()
+            await self._news.wait()
+        if self._cancels:
+            return self._cancels.pop(next(iter(self._cancels)))
+        return self._others.popleft()
+
+    def _give_back(self, request: Outgoing) -> None:
+        if isinstance(request, AskStatus | AskListing):
+            return
+        self._deliver(
+            send_failed(request, self._reason, reached_venue=False, now_ns=request.transact_time_ns)
+        )
+
+
+def kind_of(request: NewOrder | ReplaceOrder | CancelOrder) -> RequestKind:
+    """Return which kind of request it is."""
+    match request:
+        case NewOrder():
+            return RequestKind.NEW
+        case ReplaceOrder():
+            return RequestKind.REPLACE
+        case CancelOrder():
+            return RequestKind.CANCEL
+
+
+def send_failed(
+    request: NewOrder | ReplaceOrder | CancelOrder, text: str, *, reached_venue: bool, now_ns: int
+) -> SendFailed:
+    """Return the word that `request` got no answer of the transport's."""
+    return SendFailed(
+        symbol=request.symbol,
+        client_order_id=request.client_order_id,
+        request=kind_of(request),
+        reached_venue=reached_venue,
+        text=text,
+        receive_time_ns=now_ns,
+    )
