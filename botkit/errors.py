@@ -13,9 +13,11 @@ __all__ = [
     "JournalError",
     "OrderOutcomeUnknownError",
     "OrdersInDoubtError",
+    "VenueAuthenticationError",
     "VenueDisconnectedError",
     "VenueError",
     "VenueProtocolError",
+    "VenueUnreachableError",
 ]
 
 
@@ -63,6 +65,10 @@ class VenueDisconnectedError(VenueError):
     """The connection ended: reconnect, then reconcile."""
 
 
+class VenueUnreachableError(VenueDisconnectedError):
+    """No connection could be made, so nothing was sent: a request may be made again."""
+
+
 class FeedStaleError(VenueDisconnectedError):
     """Nothing was heard for longer than allowed: treat the connection as lost."""
 
@@ -73,6 +79,10 @@ class OrderOutcomeUnknownError(VenueError):
 
 class VenueProtocolError(VenueError):
     """A message is not as documented: stop this venue and report it."""
+
+
+class VenueAuthenticationError(VenueError):
+    """The venue does not accept our key or signature: trying again will not help, mend the key."""
 
 
 class OrdersInDoubtError(BotkitError):

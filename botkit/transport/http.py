@@ -1,0 +1,436 @@
+"""HTTP requests, their failures told apart by whether the venue may have acted on them."""
+
+import logging
+import ssl
+import urllib.parse
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import attrs
+import h11
+import httpcore
+import httpx
+import trio
+
+from botkit.errors import (
+    ConfigError,
+    OrderOutcomeUnknownError,
+    VenueDisconnectedError,
+    VenueError,
+    VenueProtocolError,
+    VenueUnreachableError,
+)
+from botkit.transport.dialing import Dial, Target
+from botkit.transport.inflating import inflate
+
+__all__ = ["HttpLimits", "HttpLink", "HttpReply", "open_http"]
+
+# They log whole URLs, and a signed request carries its signature in one.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_COMPRESSED: Final = frozenset({"gzip", "x-gzip", "deflate"})
+_ERRORS: Final = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    httpcore.NetworkError,
+    httpcore.TimeoutException,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+    httpcore.ConnectionNotAvailable,
+    trio.BrokenResourceError,
+    OSError,
+    VenueProtocolError,
+)
+_NOT_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpcore.ConnectError,
+    httpcore.ConnectTimeout,
+    httpcore.PoolTimeout,
+    httpcore.ProxyError,
+)
+_OUR_MISTAKE: Final = (httpx.LocalProtocolError, httpcore.LocalProtocolError, UnicodeError)
+# What httpcore does before the first byte of a request; anything else counts as sending.
+_CONNECTING: Final = ("connection.", "socks.")
+_TUNNELLED: Final = "proxy."  # the proxy has answered our CONNECT; the request follows
+_SUCCESS_CLASS: Final = 2
+Params = Sequence[tuple[str, str]] | Mapping[str, str] | str
+
+
+@attrs.frozen
+class HttpReply:
+    """An answer: status, headers by lower-case name, and the body, decompressed."""
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is one of success, 200 to 299."""
+        return self.status // 100 == _SUCCESS_CLASS
+
+
+@attrs.frozen(kw_only=True)
+class HttpLimits:
+    """How many connections, seconds without use, and bytes of one answer are allowed."""
+
+    max_connections: int = attrs.field(default=8, validator=attrs.validators.gt(0))
+    idle_s: float = attrs.field(default=30.0, validator=attrs.validators.gt(0.0))
+    max_body_size: int = attrs.field(default=16 * 2**20, validator=attrs.validators.gt(0))
+
+
+class HttpLink:
+    """Requests to one host over connections that are kept alive. Made by `open_http`.
+
+    Nothing is ever sent twice, no redirect is followed, no cookie is kept.
+    """
+
+    def __init__(
+        self, target: Target, limits: HttpLimits, headers: Mapping[str, str], client: "_Clients"
+    ) -> None:
+        self._target = target
+        self._limits = limits
+        self._headers = dict(headers)
+        self._clients = client
+
+    def __repr__(self) -> str:
+        return f"HttpLink({str(self._target)!r})"
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        deadline_s: float = 10.0,
+    ) -> HttpReply:
+        """Send one request and return the answer, whatever its status.
+
+        `path` is put behind the base URL's and may carry a query; `params` as text is sent as it
+        is (a signature often covers the very bytes), as pairs it is encoded. `deadline_s` covers
+        all of it: waiting for a connection, connecting, sending, and the answer to its last byte.
+
+        Raises
+        ------
+        VenueUnreachableError
+            Nothing was sent: no connection, or none free in time. May be asked again.
+        OrderOutcomeUnknownError
+            Sent, or perhaps sent, by a method other than GET, HEAD and OPTIONS, and no complete
+            answer: never send it again, ask what became of it.
+        VenueDisconnectedError
+            The same of a GET, HEAD or OPTIONS, which changes nothing.
+        VenueProtocolError
+            A GET's answer is no HTTP, is longer than `max_body_size`, or decompresses to more.
+        ConfigError
+            A header, the path or the query cannot be sent as HTTP: nothing was.
+        """
+        what = f"{method} {self._target.scheme}://{self._target.authority}{path.partition('?')[0]}"
+        progress = _Progress()
+        try:
+            request = httpx.Request(
+                method,
+                self._url(path, params),
+                headers={"accept-encoding": "identity", **self._headers, **(headers or {})},
+                content=content,
+                extensions={"trace": progress.trace, "timeout": {}},
+            )
+            with trio.fail_after(deadline_s):
+                return await self._answer(request, progress)
+        except trio.TooSlowError:
+            raise progress.failure(what, method, f"no answer within {deadline_s:g} s") from None
+        except _OUR_MISTAKE:  # its text holds the header, and a header may be a key
+            raise ConfigError(
+                f"{what}: not sent: a header, the path or the query has a character that HTTP "
+                "does not allow there; look at the key for a line break or a letter beyond ASCII"
+            ) from None
+        except _ERRORS as exc:
+            raise progress.failure(what, method, _reason(exc), exc) from exc
+
+    def _url(self, path: str, params: Params | None) -> httpx.URL:
+        base = self._target.resource.rstrip("/")
+        own, _, query = path.partition("?")
+        if params is not None:
+            added = params if isinstance(params, str) else urllib.parse.urlencode(params)
+            query = "&".join(filter(None, (query, added)))
+        target = f"{base}/{own.lstrip('/')}" + (f"?{query}" if query else "")
+        root = f"{self._target.scheme}://{self._target.authority}"
+        return httpx.URL(root).copy_with(raw_path=target.encode("ascii"))
+
+    async def _answer(self, request: httpx.Request, progress: "_Progress") -> HttpReply:
+        async with self._clients.borrowed() as client:
+            response = await client.send(request, stream=True)
+            progress.answering = True
+            try:
+                body = await self._body(response)
+            finally:
+                await response.aclose()
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return HttpReply(response.status_code, headers, body)
+
+    async def _body(self, response: httpx.Response) -> bytes:
+        limit, body = self._limits.max_body_size, bytearray()
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > limit:
+                raise VenueProtocolError(f"the answer is longer than the {limit} bytes allowed")
+        encoding = response.headers.get("content-encoding", "identity").lower()
+        if encoding in _COMPRESSED and body:
+            return inflate(bytes(body), limit)
+        if encoding not in _COMPRESSED | {"identity", ""}:
+            raise VenueProtocolError(f"the answer is encoded as {encoding!r}, which was not asked")
+        return bytes(body)
+
+
+@asynccontextmanager
+async def open_http(
+    base_url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    limits: HttpLimits | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    dial: Dial | None = None,
+) -> AsyncIterator[HttpLink]:
+    """Give an `HttpLink` to `base_url` (`http:` or `https:`) for the length of the block.
+
+    Connects at the first request. TLS is verified, and proxies are taken from the environment, as
+    `botkit.transport.connect` does it; `dial` replaces the network. `headers` go with every
+    request. Raises `ConfigError` for a URL that is none, or a proxy that cannot be used.
+    """
+    target = Target.of(base_url, ("http", "https"))
+    limits = limits or HttpLimits()
+    clients = _Clients(limits, ssl_context or ssl.create_default_context(), dial)
+    try:
+        yield HttpLink(target, limits, headers or {}, clients)
+    finally:
+        with trio.CancelScope(shield=True):  # closing an HTTPS connection waits for nobody
+            await clients.aclose()
+
+
+class _Progress:
+    """How far a request came, so that a failure can say whether the venue may have acted."""
+
+    def __init__(self) -> None:
+        self.sending = False
+        self.answering = False
+
+    async def trace(self, event: str, _details: Mapping[str, Any]) -> None:
+        """Take note of what httpcore does. An event that we do not know counts as sending."""
+        if event.startswith(_TUNNELLED):
+            self.sending = False
+        elif not event.startswith(_CONNECTING):
+            self.sending = True
+
+    def failure(
+        self, what: str, method: str, reason: str, exc: BaseException | None = None
+    ) -> VenueError:
+        """Return the error for a request that ended without a whole answer."""
+        if not self.sending or isinstance(exc, _NOT_SENT):
+            return VenueUnreachableError(f"{what}: not sent: {reason}")
+        if method.upper() not in _SAFE_METHODS:
+            return OrderOutcomeUnknownError(
+                f"{what}: sent, and its outcome is unknown: {reason}; ask for its status"
+            )
+        # An answer that breaks off is a lost connection; one that begins as no HTTP is not.
+        garbled = not self.answering and _is_caused_by(exc, h11.RemoteProtocolError)
+        if garbled or isinstance(exc, VenueProtocolError):
+            return VenueProtocolError(f"{what}: {reason}")
+        return VenueDisconnectedError(f"{what}: {reason}")
+
+
+class _Clients:
+    """One httpx client, replaced when it has not been used for `idle_s`, its connections too.
+
+    A venue closes connections that idle; a request sent into one at that moment is ambiguous.
+    httpx has a limit of its own, but by a clock that does not follow trio's.
+    """
+
+    def __init__(self, limits: HttpLimits, ssl_context: ssl.SSLContext, dial: Dial | None) -> None:
+        self._limits = limits
+        self._ssl_context = ssl_context
+        self._dial = dial
+        self._client = self._made()
+        self._in_use = 0
+        self._used_at = trio.current_time()
+
+    def _made(self) -> httpx.AsyncClient:
+        limits = httpx.Limits(
+            max_connections=self._limits.max_connections,
+            max_keepalive_connections=self._limits.max_connections,
+            keepalive_expiry=None,
+        )
+        if self._dial is not None:
+            transport = _DialedTransport(self._dial, self._ssl_context, limits)
+            return httpx.AsyncClient(transport=transport, trust_env=False)
+        try:
+            return httpx.AsyncClient(
+                verify=self._ssl_context, limits=limits, timeout=httpx.Timeout(None)
+            )
+        except (ImportError, ValueError, httpx.InvalidURL) as exc:
+            raise ConfigError(
+                "the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names cannot be used: only "
+                "http:// and https:// proxies can"
+            ) from exc
+
+    @asynccontextmanager
+    async def borrowed(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Lend the client, a new one if the old one has idled for too long."""
+        if not self._in_use and trio.current_time() - self._used_at > self._limits.idle_s:
+            stale, self._client = self._client, self._made()
+            await stale.aclose()
+        self._in_use += 1
+        try:
+            yield self._client
+        finally:
+            self._in_use -= 1
+            self._used_at = trio.current_time()
+            self._client.cookies.clear()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of an answer, read as it comes."""
+
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._response.aiter_stream():
+            yield chunk
+
+    async def aclose(self) -> None:
+        """Give the connection back, or close it if the body was not read to its end."""
+        await self._response.aclose()
+
+
+class _DialedTransport(httpx.AsyncBaseTransport):
+    """httpx over connections that `dial` makes, by httpcore's public network backend."""
+
+    def __init__(self, dial: Dial, ssl_context: ssl.SSLContext, limits: httpx.Limits) -> None:
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=ssl_context,
+            max_connections=limits.max_connections,
+            max_keepalive_connections=limits.max_keepalive_connections,
+            keepalive_expiry=limits.keepalive_expiry,
+            network_backend=_DialedBackend(dial),
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send `request`; the answer's body is read later."""
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        url = request.url
+        response = await self._pool.handle_async_request(
+            httpcore.Request(
+                method=request.method,
+                url=httpcore.URL(
+                    scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+                ),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions=request.extensions,
+            )
+        )
+        return httpx.Response(response.status, headers=response.headers, stream=_Body(response))
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._pool.aclose()
+
+
+class _DialedBackend(httpcore.AsyncNetworkBackend):
+    """Connections for httpcore, made by `dial`."""
+
+    def __init__(self, dial: Dial) -> None:
+        self._dial = dial
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect; the request's deadline is the only timeout."""
+        try:
+            return _DialedStream(await self._dial(host, port))
+        except (OSError, trio.BrokenResourceError) as exc:
+            raise httpcore.ConnectError(str(exc)) from exc
+
+
+class _DialedStream(httpcore.AsyncNetworkStream):
+    """A trio stream as httpcore wants it."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Return what has come, b"" at the end."""
+        try:
+            return bytes(await self._stream.receive_some(max_bytes))
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+            raise httpcore.ReadError(_reason(exc)) from exc
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send all of `buffer`."""
+        try:
+            await self._stream.send_all(buffer)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+            raise httpcore.WriteError(_reason(exc)) from exc
+
+    async def aclose(self) -> None:
+        """Close, waiting for nobody."""
+        await trio.aclose_forcefully(self._stream)
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Speak TLS from here on."""
+        secured = trio.SSLStream(
+            self._stream, ssl_context, server_hostname=server_hostname, https_compatible=True
+        )
+        try:
+            await secured.do_handshake()
+        except trio.BrokenResourceError as exc:
+            raise httpcore.ConnectError(_reason(exc)) from exc
+        return _DialedStream(secured)
+
+    def get_extra_info(self, info: str) -> Any:
+        """Tell whether an idle connection has ended; nothing else is known."""
+        if info != "is_readable":
+            return None
+        inner = self._stream
+        while isinstance(inner, trio.SSLStream):
+            inner = inner.transport_stream
+        return getattr(inner, "has_ended", False)
+
+
+def _is_caused_by(exc: BaseException | None, kind: type[BaseException]) -> bool:
+    while exc is not None and not isinstance(exc, kind):
+        exc = exc.__cause__ or exc.__context__
+    return exc is not None
+
+
+def _reason(exc: BaseException) -> str:
+    """Return the first text found on the way to the cause; the type's name if there is none."""
+    cause: BaseException | None = exc
+    while cause is not None:
+        if str(cause):
+            return str(cause)
+        cause = cause.__cause__ or cause.__context__
+    return type(exc).__name__
