@@ -3,6 +3,7 @@
 from collections import deque
 from typing import Final
 
+from botkit.matching.exchange.checks import Numbers
 from botkit.matching.exchange.counterparties import Counterparties, Reach
 from botkit.matching.exchange.messages import (
     BalanceChanged,
@@ -134,10 +135,10 @@ class Desk:
         """Take an order that goes on out of the book or the stops, to be started again."""
         self._tell_taken_out(order, self._take_out(order))
 
-    def change(self, order: Order, lots: int, ticks: int, stop_ticks: int) -> None:
+    def change(self, order: Order, numbers: Numbers) -> None:
         """Give an order that was pulled its new terms."""
-        order.leaves += lots - order.lots
-        order.lots, order.ticks, order.stop_ticks = lots, ticks, stop_ticks
+        order.leaves += numbers.lots - order.lots
+        order.lots, order.ticks, order.stop_ticks = numbers.lots, numbers.ticks, numbers.stop_ticks
         order.updated_ns = self.now_ns
         self._relock(order)
 

@@ -5,15 +5,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-import attrs
-
-from botkit.matching.exchange.checks import (
-    RefusedError,
-    read_change,
-    read_expiry,
-    read_terms,
-    refuse,
-)
+from botkit.matching.exchange.admission import Admission, ExchangeRules, find
+from botkit.matching.exchange.checks import Numbers, RefusedError
 from botkit.matching.exchange.counterparties import Counterparties
 from botkit.matching.exchange.desk import Desk
 from botkit.matching.exchange.messages import (
@@ -25,48 +18,13 @@ from botkit.matching.exchange.messages import (
 )
 from botkit.matching.exchange.money import Currency, Fees, Holding
 from botkit.matching.exchange.orders import Account, Market, Order
-from botkit.matching.exchange.words import CancelReason, FeeIn, RejectReason, SelfTradeRule
-from botkit.model import Instrument, OrdType, RequestKind, Side
+from botkit.matching.exchange.words import CancelReason
+from botkit.model import Instrument, RequestKind, Side
 from botkit.ports import FeeSchedule
 
-__all__ = ["Exchange", "ExchangeRules"]
+__all__ = ["Exchange"]
 
 HISTORY: Final = 100_000
-
-
-@attrs.frozen(kw_only=True)
-class ExchangeRules:
-    """How this exchange is set up.
-
-    Parameters
-    ----------
-    fee_in
-        The currency fees are taken in.
-    fee_digits
-        Fees are rounded towards 0 to this many digits after the point.
-    self_trade
-        What happens when an order meets another of its account and does not say so itself.
-    max_notional
-        Greatest price x quantity of an order in quote currency; None for no bound.
-    max_open_orders
-        Of one account on one side of one market; None for no bound.
-    unique_client_order_ids
-        Refuse a client order id that an open order of the account has.
-    spend_what_is_there
-        A market order that costs more than is free trades as far as the money goes; if False it
-        is refused.
-    counterparty_limits
-        Keep net positions by pair of accounts, and limits on them.
-    """
-
-    fee_in: FeeIn = FeeIn.QUOTE
-    fee_digits: int = 8
-    self_trade: SelfTradeRule = SelfTradeRule.CANCEL_RESTING
-    max_notional: Decimal | None = None
-    max_open_orders: int | None = None
-    unique_client_order_ids: bool = False
-    spend_what_is_there: bool = False
-    counterparty_limits: bool = False
 
 
 class Exchange:
@@ -105,8 +63,14 @@ class Exchange:
         self.accounts: dict[str, Account] = {}
         self.counterparties = Counterparties() if self.rules.counterparty_limits else None
         self._desk = Desk(self.rules.self_trade, self.counterparties)
+        self._admission = Admission(self.rules, self.markets, self._desk)
         self._expiring: list[tuple[int, int, Order]] = []  # soonest first
         self._last_order_id = 0
+
+    @property
+    def now_ns(self) -> int:
+        """The time of the last call."""
+        return self._desk.now_ns
 
     @property
     def next_due_ns(self) -> int | None:
@@ -173,10 +137,11 @@ class Exchange:
         desk, owner = self._desk, self.accounts[account]
         owner.orders_received += 1
         try:
-            order = self._admit(owner, terms, now_ns)
+            order = self._admission.new_order(owner, terms, self._last_order_id + 1, now_ns)
         except RefusedError as refused:
             self._reject(account, RequestKind.NEW, refused, terms=terms)
         else:
+            self._last_order_id = order.order_id
             desk.accept(order)
             if order.expire_time_ns:
                 insort(self._expiring, (order.expire_time_ns, order.order_id, order))
@@ -193,7 +158,7 @@ class Exchange:
         """End an open order of the account."""
         self._begin(now_ns)
         try:
-            order = self._find(self.accounts[account], order_id)
+            order = find(self.accounts[account], order_id)
         except RefusedError as refused:
             self._reject(account, RequestKind.CANCEL, refused, order_id=order_id)
         else:
@@ -235,18 +200,15 @@ class Exchange:
         self._begin(now_ns)
         owner = self.accounts[account]
         try:
-            order = self._find(owner, order_id)
-            lots, _, ticks, stop_ticks = read_change(
-                order, order_qty, price, stop_px, self.rules.max_notional
-            )
-            self._check_change(order, lots, ticks, client_order_id)
+            order = find(owner, order_id)
+            numbers = self._admission.changed(order, order_qty, price, stop_px, client_order_id)
         except RefusedError as refused:
             self._reject(account, RequestKind.REPLACE, refused, order_id=order_id)
             return self._desk.take_events()
         previous = order.state()
         if client_order_id is not None:
             order.client_order_id = client_order_id
-        self._change(order, previous, lots, ticks, stop_ticks)
+        self._change(order, previous, numbers)
         return self._desk.take_events()
 
     def halt(self, symbol: str, *, halted: bool = True) -> None:
@@ -314,95 +276,14 @@ class Exchange:
             )
         )
 
-    def _admit(self, owner: Account, terms: OrderTerms, now_ns: int) -> Order:
-        """Return the order that `terms` make, its money there; raise `RefusedError` if not."""
-        market = self.markets.get(terms.symbol)
-        if market is None:
-            known = ", ".join(self.markets)
-            text = f"symbol {terms.symbol!r} is not traded here: {known} are"
-            raise refuse(RejectReason.UNKNOWN_SYMBOL, text, "symbol")
-        _check_open(market)
-        numbers = read_terms(terms, market, self.rules.max_notional)
-        expire_time_ns = read_expiry(terms, now_ns)
-        self._check_client_order_id(owner, terms.client_order_id)
-        self._check_count(owner, terms)
-        order = Order(self._last_order_id + 1, owner, market, terms, self.rules.fee_in)
-        order.lots = order.leaves = numbers.lots
-        order.cash = order.cash_left = numbers.cash
-        order.ticks, order.stop_ticks = numbers.ticks, numbers.stop_ticks
-        order.expire_time_ns = expire_time_ns
-        if order.ord_type is OrdType.LIMIT:
-            _check_taking(order, order.ticks)
-        self._check_funds(order)
-        self._last_order_id = order.order_id
-        return order
-
-    def _check_count(self, owner: Account, terms: OrderTerms) -> None:
-        most = self.rules.max_open_orders
-        if most is None or terms.ord_type is OrdType.MARKET:
-            return
-        count = len(owner.select(terms.symbol, terms.side, None))
-        if count >= most:
-            text = (
-                f"{count} {terms.side} orders are open in {terms.symbol}: at most {most} are "
-                "taken; cancel one first"
-            )
-            raise refuse(
-                RejectReason.TOO_MANY_ORDERS, text, "symbol", Decimal(count), Decimal(most)
-            )
-
-    def _check_client_order_id(self, owner: Account, client_order_id: str) -> None:
-        if not (self.rules.unique_client_order_ids and client_order_id):
-            return
-        if owner.open_order_named(client_order_id) is not None:
-            text = f"client_order_id {client_order_id!r} is that of an open order; use another"
-            raise refuse(RejectReason.DUPLICATE_CLIENT_ORDER_ID, text, "client_order_id")
-
-    def _check_funds(self, order: Order) -> None:
-        """Check that a limit can be locked, or that a market order can be paid as things stand."""
-        if order.ord_type is OrdType.STOP:
-            return  # pays as far as it can, when triggered
-        if order.ticks:
-            _check_free(order, order.need(order.leaves, order.ticks))
-            return
-        if order.side is Side.SELL and not self.rules.spend_what_is_there:
-            _check_free(order, order.need(order.leaves, 1))  # a sell locks the same at any price
-        plan = self._desk.plan(order)
-        if plan.end is CancelReason.INSUFFICIENT_FUNDS and not (
-            self.rules.spend_what_is_there and plan.matches
-        ):
-            raise _no_funds(order, None)
-
-    def _find(self, owner: Account, order_id: int) -> Order:
-        order = owner.by_id.get(order_id)
-        if order is None:
-            text = f"order {order_id}: account {owner.name!r} has no such order"
-            raise refuse(RejectReason.UNKNOWN_ORDER, text, "order_id")
-        if order_id not in owner.open:
-            text = f"order {order_id} is {order.status} already"
-            raise refuse(RejectReason.ORDER_CLOSED, text, "order_id")
-        return order
-
-    def _check_change(
-        self, order: Order, lots: int, ticks: int, client_order_id: str | None
-    ) -> None:
-        _check_open(order.market)
-        if client_order_id is not None and client_order_id != order.client_order_id:
-            self._check_client_order_id(order.account, client_order_id)
-        if not order.is_waiting:
-            _check_taking(order, ticks)
-        _check_free(order, order.need(lots - order.cum, ticks), order.locked)
-
-    def _change(
-        self, order: Order, previous: OrderState, lots: int, ticks: int, stop_ticks: int
-    ) -> None:
+    def _change(self, order: Order, previous: OrderState, numbers: Numbers) -> None:
         desk = self._desk
-        keeps = order.resting and ticks == order.ticks and lots <= order.lots
+        keeps = order.resting and numbers.ticks == order.ticks and numbers.lots <= order.lots
         if keeps:
-            desk.lower(order, order.lots - lots)
+            desk.lower(order, order.lots - numbers.lots)
         else:
             desk.pull(order)
-            desk.change(order, lots, ticks, stop_ticks)
+            desk.change(order, numbers)
         desk.tell(
             OrderReplaced(
                 time_ns=desk.now_ns, order=order.state(), previous=previous, kept_priority=keeps
@@ -442,31 +323,3 @@ def _digits(step: Decimal) -> int:
     exponent = step.normalize().as_tuple().exponent
     assert isinstance(exponent, int)  # the instrument has checked that its steps are finite
     return max(0, -exponent)
-
-
-def _check_open(market: Market) -> None:
-    if market.halted:
-        text = f"{market.symbol} is halted: only cancels are taken"
-        raise refuse(RejectReason.HALTED, text, "symbol")
-
-
-def _check_taking(order: Order, ticks: int) -> None:
-    other = order.market.other_side(order.side)
-    if order.post_only and other.crosses(ticks):
-        price, best = order.market.price(ticks), order.market.price(other.best)
-        text = f"post-only {order.side} at {price} would trade with the best price {best}"
-        raise refuse(RejectReason.WOULD_TAKE, text, "price", price, best)
-
-
-def _check_free(order: Order, need: int, locked: int = 0) -> None:
-    if need - locked > order.pays.free:
-        raise _no_funds(order, need - locked)
-
-
-def _no_funds(order: Order, need: int | None) -> RefusedError:
-    currency = order.pays.currency
-    free = currency.decimal(order.pays.free)
-    found = None if need is None else currency.decimal(need)
-    wants = "more" if found is None else str(found)
-    text = f"the order needs {wants} {currency.name}; {free} is free"
-    return refuse(RejectReason.INSUFFICIENT_FUNDS, text, "order_qty", found, free)

@@ -34,7 +34,8 @@ class Currency:
         """
         if not value.is_finite():
             raise ValueError(f"{self.name} {value}: it must be a finite number")
-        units, rest = divmod(Fraction(value) * 10**self.digits, 1)
+        scale: int = 10**self.digits
+        units, rest = divmod(Fraction(value) * scale, 1)
         if rest:
             raise ValueError(
                 f"{self.name} {value}: at most {self.digits} digits after the point are kept"
