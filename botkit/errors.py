@@ -8,6 +8,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "FeedStaleError",
+    "HandshakeRefusedError",
     "IllegalTransitionError",
     "InvariantError",
     "JournalError",
@@ -67,6 +68,21 @@ class VenueDisconnectedError(VenueError):
 
 class VenueUnreachableError(VenueDisconnectedError):
     """No connection could be made, so nothing was sent: a request may be made again."""
+
+
+class HandshakeRefusedError(VenueUnreachableError):
+    """The server answered the request to open a WebSocket otherwise than by opening one.
+
+    Parameters
+    ----------
+    status, body
+        Of its HTTP answer; some venues say in the body what they did not like.
+    """
+
+    def __init__(self, text: str, status: int, body: bytes) -> None:
+        self.status = status
+        self.body = body
+        super().__init__(text)
 
 
 class FeedStaleError(VenueDisconnectedError):

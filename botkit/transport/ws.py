@@ -14,6 +14,7 @@ import wsproto.utilities
 
 from botkit.errors import (
     FeedStaleError,
+    HandshakeRefusedError,
     VenueDisconnectedError,
     VenueError,
     VenueProtocolError,
@@ -285,7 +286,10 @@ async def _upgraded(
 def _not_upgraded(name: str, stream: GuardedStream) -> VenueUnreachableError:
     status = _status(stream.head)
     if status is not None and status != _UPGRADED:
-        return VenueUnreachableError(f"{name}: the server answered {status} instead of upgrading")
+        body = stream.head.partition(b"\r\n\r\n")[2]
+        return HandshakeRefusedError(
+            f"{name}: the server answered {status} instead of upgrading", status, body
+        )
     return VenueUnreachableError(
         f"{name}: {stream.failure or 'no answer in time'}, before the upgrade to WebSocket"
     )
