@@ -8,3 +8,9 @@ from botkit.adapter.outbox import Outbox as Outbox
 from botkit.adapter.outbox import Outgoing as Outgoing
 from botkit.adapter.outbox import send_failed as send_failed
 from botkit.adapter.readiness import Readiness as Readiness
+from botkit.adapter.simulated import Mailbox as Mailbox
+from botkit.adapter.simulated import Member as Member
+from botkit.adapter.simulated import SimulatedMarket as SimulatedMarket
+from botkit.adapter.simulated import Simulator as Simulator
+from botkit.adapter.simulated import SimulatorSetup as SimulatorSetup
+from botkit.adapter.simulated import TradedAs as TradedAs

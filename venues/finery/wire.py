@@ -49,6 +49,7 @@ __all__ = [
     "handshake_headers",
     "parse",
     "rest_headers",
+    "sign",
     "to_units",
 ]
 
@@ -110,6 +111,8 @@ class ErrorCode(IntEnum):
     SELF_MATCH = 78
     LIMITS_EXCEEDED = 79
     ORDER_NOT_FOUND = 80
+    SIZE_AND_VOLUME = 81
+    VOLUME_NOT_ALLOWED = 82
     SIDE_MISMATCH = 91
     ALREADY_BOUND = 100
     NOT_BOUND = 101
@@ -366,20 +369,21 @@ SHOWN: Final = 200
 # --- signing ------------------------------------------------------------------------------------
 
 
-def _sign(secret: str, text: str) -> str:
+def sign(secret: str, text: str) -> str:
+    """Return base64 of HMAC-SHA384 over `text`."""
     return base64.b64encode(hmac.digest(secret.encode(), text.encode(), "sha384")).decode()
 
 
 def handshake_headers(key: str, secret: str, *, nonce: int, timestamp_ms: int) -> dict[str, str]:
     """Return the headers that open an authenticated WebSocket."""
     content = f'{{"nonce":{nonce},"timestamp":{timestamp_ms}}}'
-    return {"EFX-Key": key, "EFX-Sign": _sign(secret, content), "EFX-Content": content}
+    return {"EFX-Key": key, "EFX-Sign": sign(secret, content), "EFX-Content": content}
 
 
 def rest_headers(key: str, secret: str, *, method: str, body: str) -> dict[str, str]:
     """Return the headers of a REST call; method and `body` are signed, byte for byte."""
     return {
         "EFX-Key": key,
-        "EFX-Sign": _sign(secret, method + body),
+        "EFX-Sign": sign(secret, method + body),
         "Content-Type": "application/json",
     }
