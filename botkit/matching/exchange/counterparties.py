@@ -5,9 +5,10 @@ from decimal import Decimal
 import msgspec
 
 from botkit.matching.exchange.money import Currency
-from botkit.matching.exchange.orders import Order
+from botkit.matching.exchange.orders import Market, Order
+from botkit.model import Side
 
-__all__ = ["Counterparties", "CounterpartyPosition", "Reach"]
+__all__ = ["Counterparties", "CounterpartyPosition"]
 
 
 class CounterpartyPosition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -69,36 +70,40 @@ class Counterparties:
                 entry = (*key, currency.name)
                 self._net[entry] = self._net.get(entry, 0) + moved
 
-    def room(self, one: str, other: str, currency: Currency, sign: int) -> int | None:
+    def reachable(self, account: str, market: Market, side: Side) -> list[tuple[int, int]]:
+        """Return (ticks, lots) of the levels of `side` that `account` could trade with, best first.
+
+        What limits leave with each maker is counted off from the best price on.
+        """
+        used: dict[str, tuple[int, int]] = {}
+        levels: dict[int, int] = {}
+        for maker in market.own_side(side):
+            lots = self.cap(account, maker, maker.leaves, used)
+            if lots:
+                levels[maker.ticks] = levels.get(maker.ticks, 0) + lots
+        return list(levels.items())
+
+    def cap(self, taker: str, maker: Order, lots: int, used: dict[str, tuple[int, int]]) -> int:
+        """Return how many of `lots` limits allow `taker` to trade with `maker`.
+
+        They are added to `used`: base and quote units that are spoken for, by maker's account.
+        """
+        other, market, sign = maker.account.name, maker.market, -maker.side.sign
+        if other == taker:
+            return lots
+        used_base, used_quote = used.get(other, (0, 0))
+        unit_px = maker.ticks * market.quote_unit
+        base_room = self._room(taker, other, market.base, sign)
+        if base_room is not None:
+            lots = min(lots, max(0, base_room - used_base) // market.base_unit)
+        quote_room = self._room(taker, other, market.quote, -sign)
+        if quote_room is not None:
+            lots = min(lots, max(0, quote_room - used_quote) // unit_px)
+        used[other] = (used_base + lots * market.base_unit, used_quote + lots * unit_px)
+        return lots
+
+    def _room(self, one: str, other: str, currency: Currency, sign: int) -> int | None:
         """Return how far `one`'s position with `other` may still move towards `sign`."""
         key = (one, other, currency.name)
         limit = self._limits.get(key)
         return None if limit is None else max(0, limit - sign * self._net.get(key, 0))
-
-
-class Reach:
-    """How many lots one taker may trade with each maker's account, while its trades are planned."""
-
-    __slots__ = ("_counterparties", "_taker", "_used")
-
-    def __init__(self, counterparties: Counterparties, taker: Order) -> None:
-        self._counterparties = counterparties
-        self._taker = taker
-        self._used: dict[str, tuple[int, int]] = {}  # base and quote units planned, by account
-
-    def cap(self, maker: Order, lots: int) -> int:
-        """Return how many of `lots` limits allow with `maker`, and count them as planned."""
-        taker, other = self._taker, maker.account.name
-        if other == taker.account.name:
-            return lots
-        market, sign, name = taker.market, taker.side.sign, taker.account.name
-        used_base, used_quote = self._used.get(other, (0, 0))
-        unit_px = maker.ticks * market.quote_unit
-        base_room = self._counterparties.room(name, other, market.base, sign)
-        if base_room is not None:
-            lots = min(lots, max(0, base_room - used_base) // market.base_unit)
-        quote_room = self._counterparties.room(name, other, market.quote, -sign)
-        if quote_room is not None:
-            lots = min(lots, max(0, quote_room - used_quote) // unit_px)
-        self._used[other] = (used_base + lots * market.base_unit, used_quote + lots * unit_px)
-        return lots

@@ -4,7 +4,7 @@ from collections import deque
 from typing import Final
 
 from botkit.matching.exchange.checks import Numbers
-from botkit.matching.exchange.counterparties import Counterparties, Reach
+from botkit.matching.exchange.counterparties import Counterparties
 from botkit.matching.exchange.messages import (
     BalanceChanged,
     BookLevelChange,
@@ -80,8 +80,7 @@ class Desk:
 
     def plan(self, order: Order) -> Plan:
         """Return what `order` would trade now."""
-        reach = None if self.counterparties is None else Reach(self.counterparties, order)
-        return make_plan(order, order.self_trade or self._self_trade, reach)
+        return make_plan(order, order.self_trade or self._self_trade, self.counterparties)
 
     def accept(self, order: Order) -> None:
         """Take a new order in: it is the account's from now on, its money locked."""

@@ -3,7 +3,7 @@
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from botkit.matching.exchange.counterparties import Reach
+from botkit.matching.exchange.counterparties import Counterparties
 from botkit.matching.exchange.orders import Order
 from botkit.matching.exchange.words import CancelReason, SelfTradeRule
 from botkit.model import Side
@@ -79,13 +79,26 @@ class _Purse:
 class _Planner:
     """Walks the other side of the book, best first, until the order wants or may no more."""
 
-    __slots__ = ("_cash_left", "_left", "_order", "_plan", "_purse", "_reach", "_rule", "_unit_px")
+    __slots__ = (
+        "_cash_left",
+        "_counterparties",
+        "_left",
+        "_order",
+        "_plan",
+        "_purse",
+        "_rule",
+        "_unit_px",
+        "_used",
+    )
 
-    def __init__(self, order: Order, rule: SelfTradeRule, reach: Reach | None) -> None:
+    def __init__(
+        self, order: Order, rule: SelfTradeRule, counterparties: Counterparties | None
+    ) -> None:
         self._plan = Plan()
         self._order = order
         self._rule = rule
-        self._reach = reach
+        self._counterparties = counterparties
+        self._used: dict[str, tuple[int, int]] = {}
         # An order with a limit has locked its money; others pay out of what is free.
         self._purse = None if order.ticks else _Purse(order)
         self._left = order.leaves
@@ -117,8 +130,9 @@ class _Planner:
         if maker.account is self._order.account and self._rule is not SelfTradeRule.NONE:
             return self._meet_own(maker, lots)
         plan = self._plan
-        if self._reach is not None:
-            reachable = self._reach.cap(maker, lots)
+        if self._counterparties is not None:
+            name = self._order.account.name
+            reachable = self._counterparties.cap(name, maker, lots, self._used)
             plan.unreachable |= reachable < lots
             lots = reachable
         wanted = lots
@@ -152,6 +166,6 @@ class _Planner:
             self._left -= lots
 
 
-def make_plan(order: Order, rule: SelfTradeRule, reach: Reach | None) -> Plan:
+def make_plan(order: Order, rule: SelfTradeRule, counterparties: Counterparties | None) -> Plan:
     """Return what `order` does to the book now; nothing is changed."""
-    return _Planner(order, rule, reach).run()
+    return _Planner(order, rule, counterparties).run()

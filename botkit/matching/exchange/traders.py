@@ -19,6 +19,7 @@ SECOND_NS: Final = 1_000_000_000
 FARTHEST: Final = log(10)  # the fair price stays within a factor of ten of where it began
 LEAST_STEP_NS: Final = 1_000
 SWEEPS: Final = 100  # orders at most to take prices that are off, one a level
+SLIPPAGE: Final = 20  # takers go up to one part in so many beyond the best price
 TOP_UP: Final = 100  # times what an order needs
 
 
@@ -203,7 +204,7 @@ class Traders:
         best = self._market.other_side(side).best
         if self._market.halted or not best:
             return []
-        limit = best * 2 if side is Side.BUY else max(1, best // 2)
+        limit = max(1, best + side.sign * best // SLIPPAGE)
         events = self._submit(self._taker, side, self._lots(wanted, limit), limit, now_ns)
         if not (len(self._market.bids) and len(self._market.asks)):
             events += self._quote(now_ns)
