@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import attrs
 import msgspec
 
-from botkit.clock import Clock
+from botkit.clock import Clock, wall_time_ns
 from botkit.errors import InvariantError
 from botkit.model import (
     Adjustment,
@@ -131,6 +131,8 @@ class VenueSetup:
         What to call the table in messages, such as `configs/paper.toml: venues.paper`.
     base_dir
         Folder of the config file; relative paths in `options` start here.
+    now_ns
+        Tells the time that requests are signed with.
     """
 
     name: str
@@ -138,6 +140,7 @@ class VenueSetup:
     symbols: tuple[str, ...]
     source: str
     base_dir: str = "."
+    now_ns: Callable[[], int] = wall_time_ns
 
 
 class Venue(Protocol):

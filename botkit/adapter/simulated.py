@@ -59,6 +59,8 @@ class SimulatorSetup:
         Of the background traders and of everything the venue leaves open.
     quirks
         By name, what a venue's page marks unknown or assumed, decided; a simulator has its own.
+    pace
+        How many times as busy background traders are as the venue's own simulator has them.
     quiet
         Without background traders: the book holds what its accounts put there.
     """
@@ -66,6 +68,7 @@ class SimulatorSetup:
     clock: Clock
     seed: int = 0
     quirks: Mapping[str, Any] = attrs.field(factory=dict)
+    pace: float = 1.0
     quiet: bool = False
 
 
@@ -111,7 +114,15 @@ class SimulatedMarket:
         self._last_ns = setup.clock.now_ns()
         self._traders = [
             Traders(
-                self.exchange, each.instrument.name, self.rng, each.trade, start_ns=self._last_ns
+                self.exchange,
+                each.instrument.name,
+                self.rng,
+                attrs.evolve(
+                    each.trade,
+                    quote_interval_ns=round(each.trade.quote_interval_ns / setup.pace),
+                    takes_per_s=each.trade.takes_per_s * setup.pace,
+                ),
+                start_ns=self._last_ns,
             )
             for each in traded
             if not setup.quiet

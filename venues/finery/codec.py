@@ -11,11 +11,8 @@ from typing import Any, Final
 import attrs
 import msgspec
 
-from botkit.errors import VenueProtocolError
 from botkit.model import (
     Balance,
-    BookDelta,
-    BookSnapshot,
     CancelOrder,
     ClientOrderId,
     Event,
@@ -23,7 +20,6 @@ from botkit.model import (
     ExecType,
     ExecutionReport,
     Instrument,
-    Level,
     Liquidity,
     NewOrder,
     OrderCancelReject,
@@ -36,13 +32,14 @@ from botkit.model import (
 )
 from botkit.model import Side as OurSide
 from venues.finery import wire
+from venues.finery.books import Books, decode_snapshot
 from venues.finery.ids import Numbers
 from venues.finery.wire import CancelReason, ErrorCode, from_units, parse, to_units
 
 __all__ = ["Answered", "Bound", "Codec", "Failed", "GatewayStatus", "Notice", "encode_bind"]
 
 NS_PER_MS: Final = 1_000_000
-LEVEL_ACTIONS: Final = frozenset("+M-~")
+DEALS_REMEMBERED: Final = 10_000
 TYPES: Final[Mapping[tuple[OrdType, TimeInForce], str]] = {
     (OrdType.LIMIT, TimeInForce.GTC): "limit",
     (OrdType.LIMIT, TimeInForce.IOC): "limitIOC",
@@ -51,20 +48,13 @@ TYPES: Final[Mapping[tuple[OrdType, TimeInForce], str]] = {
     (OrdType.MARKET, TimeInForce.IOC): "marketIOC",
     (OrdType.MARKET, TimeInForce.FOK): "marketFOK",
 }
-ENDS: Final[Mapping[int, tuple[OrdStatus, ExecType, str]]] = {
-    CancelReason.BY_CLIENT: (OrdStatus.CANCELED, ExecType.CANCELED, ""),
-    CancelReason.NOT_FOR_BOOK: (
-        OrdStatus.CANCELED,
-        ExecType.CANCELED,
-        "the rest found nobody to trade with",
-    ),
-    CancelReason.SELF_TRADE: (OrdStatus.CANCELED, ExecType.CANCELED, "it met an order of our own"),
-    CancelReason.DISCONNECTED: (
-        OrdStatus.CANCELED,
-        ExecType.CANCELED,
-        "canceled by the venue: its connection was lost",
-    ),
+ENDS: Final[Mapping[int, str]] = {
+    CancelReason.BY_CLIENT: "",
+    CancelReason.NOT_FOR_BOOK: "the rest found nobody to trade with",
+    CancelReason.SELF_TRADE: "it met an order of our own",
+    CancelReason.DISCONNECTED: "canceled by the venue: its connection was lost",
 }
+"""Why an order was canceled, for people."""
 
 
 class Notice(msgspec.Struct, frozen=True, gc=False):
@@ -103,8 +93,6 @@ class Answered(Notice, frozen=True, gc=False):
 _feed = msgspec.json.Decoder(wire.FeedFrame).decode
 _reply = msgspec.json.Decoder(wire.Reply).decode
 _code = msgspec.json.Decoder(int | list[int]).decode
-_snapshot = msgspec.json.Decoder(tuple[list[wire.Level], list[wire.Level]]).decode
-_changes = msgspec.json.Decoder(tuple[list[wire.LevelChange], list[wire.LevelChange]]).decode
 _order = msgspec.json.Decoder(wire.OrderRow).decode
 _orders = msgspec.json.Decoder(list[wire.OrderRow]).decode
 _deal = msgspec.json.Decoder(wire.Deal).decode
@@ -126,7 +114,7 @@ METHODS: Final[Mapping[str, Callable[[bytes | msgspec.Raw], Any]]] = {
     "limits": _limits,
     "climits": _limits,
     "instruments": _instruments,
-    "book": _snapshot,
+    "book": decode_snapshot,
     "delAll": _del_all,
 }
 """What the session may ask, and how the replies are read."""
@@ -171,12 +159,16 @@ class Codec:
         self._numbers = numbers
         self._now_ns = now_ns
         self._fee_is_delta = fee_is_delta
-        self._books: dict[str, tuple[dict[int, int], dict[int, int]]] = {}
+        self._books = Books(instruments, now_ns)
         self._asked: dict[int, _Asked] = {}
         self._last_req_id = 0
         self._filled: dict[
             int, int
         ] = {}  # by order id: units filled, of orders that may be changed
+        self._successors: dict[int, int] = {}  # by the order id before a `mod`: the one after
+        self._latest: dict[int, int] = {}  # by client order id: the order id in the book
+        self._changing: set[int] = set()  # order ids that a `mod` ends or has ended
+        self._told: dict[int, None] = {}  # deals, the oldest first
         self.unknown: dict[str, int] = {}  # how often frames came that we have no use for
         self._feeds: Mapping[str, Callable[[wire.FeedFrame], list[Event | Notice]]] = {
             "X": self._on_gateway,
@@ -221,27 +213,11 @@ class Codec:
         name = self.by_feed_id.get(str(message.feed_id))
         if name is None:
             return self._left_out(f"{message.feed} {message.feed_id}")
-        instrument, now_ns = self._instruments[name], self._now_ns()
         if message.action == "S":
-            bids, asks = parse(_snapshot, message.payload, "book snapshot")
-            self._books[name] = dict(bids), dict(asks)
-            snapshot = BookSnapshot(
-                instrument.symbol, _levels(bids), _levels(asks), receive_time_ns=now_ns
-            )
-            return [snapshot, Bound(message.feed, name)]
-        if message.action != "M":
-            return self._left_out(f"{message.feed} action {message.action}")
-        if name not in self._books:
-            raise VenueProtocolError(f"finery: {name}: a book's change came before its snapshot")
-        bid_changes, ask_changes = parse(_changes, message.payload, "book change")
-        bids_now, asks_now = self._books[name]
-        delta = BookDelta(
-            instrument.symbol,
-            _apply(bids_now, bid_changes, better=int.__gt__),
-            _apply(asks_now, ask_changes, better=int.__lt__),
-            receive_time_ns=now_ns,
-        )
-        return [delta]
+            return [self._books.snapshot(name, message.payload), Bound(message.feed, name)]
+        if message.action == "M":
+            return [self._books.change(name, message.payload)]
+        return self._left_out(f"{message.feed} action {message.action}")
 
     # --- orders -----------------------------------------------------------------------------
 
@@ -281,7 +257,9 @@ class Codec:
     def _on_order(self, message: wire.FeedFrame) -> list[Event | Notice]:
         if message.action == "D":
             deal = parse(_deal, message.payload, "deal")
-            return [self.deal_report(deal)] if self._trades(deal.instrument) else []
+            known = self._trades(deal.instrument)
+            report = self.deal_report(deal) if known else None
+            return [] if report is None or self._is_told(deal.deal_id) else [report]
         if message.action == "S":
             rows = parse(_orders, message.payload, "orders")
             return [self.status_report(row) for row in rows if self._trades(row.instrument)]
@@ -291,8 +269,18 @@ class Codec:
         if not self._trades(row.instrument):
             return []
         if message.action == "-":
-            return [self._end_report(row)]
+            by_mod = row.order_id in self._changing and row.cancel_reason == CancelReason.BY_CLIENT
+            return [] if by_mod else [self._end_report(row)]
         return [self.status_report(row, ExecType.NEW)]
+
+    def _is_told(self, deal_id: int) -> bool:
+        """Tell whether a deal was told before: feeds and replies both tell it; note that it was."""
+        if deal_id in self._told:
+            return True
+        self._told[deal_id] = None
+        if len(self._told) > DEALS_REMEMBERED:
+            del self._told[next(iter(self._told))]
+        return False
 
     def _trades(self, name: str) -> bool:
         if name in self._instruments:
@@ -306,14 +294,19 @@ class Codec:
         """Return where an order in the book stands."""
         filled = row.initial - row.remaining
         self._filled[row.order_id] = filled
+        before = self._latest.get(row.client_order_id, row.order_id)
+        if before != row.order_id and before in self._changing:
+            self._successors[before] = row.order_id  # told ahead of the reply to `mod`
+        self._latest[row.client_order_id] = row.order_id
         status = OrdStatus.PARTIALLY_FILLED if filled else OrdStatus.NEW
         return self._report(row, status, exec_type)
 
     def _end_report(self, row: wire.OrderRow) -> ExecutionReport:
         self._filled.pop(row.order_id, None)
+        self._latest.pop(row.client_order_id, None)
         end = ENDS.get(row.cancel_reason)
         if end is not None:
-            return self._report(row, end[0], end[1], text=end[2])
+            return self._report(row, OrdStatus.CANCELED, ExecType.CANCELED, text=end)
         if row.remaining:
             text = f"gone for a reason we do not know: {row.cancel_reason}"
             return self._report(row, OrdStatus.CANCELED, ExecType.CANCELED, text=text)
@@ -404,31 +397,44 @@ class Codec:
             receive_time_ns=self._now_ns(),
         )
         reports: list[Event | Notice] = [ack]
-        reports += [self._told_in_reply(ack, deal) for deal in added.deals]
+        reports += self._told_in_reply(ack, added.deals, full=left == 0)
         end = ENDS.get(added.cancel_reason)
         if end is not None:
             reports.append(
                 msgspec.structs.replace(
-                    ack, ord_status=end[0], exec_type=end[1], text=end[2], cum_qty=cum_qty
+                    ack,
+                    ord_status=OrdStatus.CANCELED,
+                    exec_type=ExecType.CANCELED,
+                    text=end,
+                    cum_qty=cum_qty,
                 )
             )
         elif left is not None:
             self._filled.setdefault(added.id, to_units(order.order_qty) - left)
         return reports
 
-    def _told_in_reply(self, ack: ExecutionReport, deal: wire.DealInReply) -> ExecutionReport:
-        """Return a deal that the reply to our own order tells: we were the aggressor."""
+    def _told_in_reply(
+        self, ack: ExecutionReport, deals: list[wire.DealInReply], *, full: bool
+    ) -> list[ExecutionReport]:
+        """Return the deals that the reply to our own order tells first: we were the aggressor."""
         instrument = self._instruments[ack.symbol.partition(":")[2]]
-        return msgspec.structs.replace(
-            ack,
-            ord_status=OrdStatus.PARTIALLY_FILLED,  # what was counted decides whether it is full
-            exec_type=ExecType.TRADE,
-            exec_id=ExecId(str(deal.id)),
-            last_qty=from_units(deal.size),
-            last_px=from_units(deal.price),
-            liquidity=Liquidity.REMOVED,
-            **self._commission(deal.delta, instrument),
-        )
+        reports = [
+            msgspec.structs.replace(
+                ack,
+                ord_status=OrdStatus.PARTIALLY_FILLED,
+                exec_type=ExecType.TRADE,
+                exec_id=ExecId(str(deal.id)),
+                last_qty=from_units(deal.size),
+                last_px=from_units(deal.price),
+                liquidity=Liquidity.REMOVED,
+                **self._commission(deal.delta, instrument),
+            )
+            for deal in deals
+            if not self._is_told(deal.id)
+        ]
+        if full and reports:
+            reports[-1] = msgspec.structs.replace(reports[-1], ord_status=OrdStatus.FILLED)
+        return reports
 
     def _rejected(self, order: NewOrder, text: str) -> ExecutionReport:
         return ExecutionReport(
@@ -445,6 +451,7 @@ class Codec:
         self, order: ReplaceOrder, before: Decimal, reply: wire.Reply
     ) -> list[Event | Notice]:
         if reply.error:
+            self._changing.discard(int(order.venue_order_id or 0))
             return [self._declined(order, RequestKind.REPLACE, reply)]
         changed = parse(_mod, reply.reply, "reply to mod")
         self._filled[changed.id] = changed.initial_size - changed.remaining_size
@@ -460,7 +467,9 @@ class Codec:
             price=order.price,
             receive_time_ns=self._now_ns(),
         )
-        return [ack, *(self._told_in_reply(ack, deal) for deal in changed.deals)]
+        self._successors[changed.orig_id] = changed.id
+        full = not changed.remaining_size
+        return [ack, *self._told_in_reply(ack, changed.deals, full=full)]
 
     def _on_del(self, order: CancelOrder, reply: wire.Reply) -> list[Event | Notice]:
         if reply.error:
@@ -552,12 +561,16 @@ class Codec:
         size = to_units(order.order_qty - before)
         if size <= 0:
             raise ValueError(f"{before} has filled already: nothing would be left of it")
+        self._changing.add(order_id)
         return {"orderId": order_id, "price": to_units(order.price), "size": size}, before
 
     def _del_content(self, order: CancelOrder) -> dict[str, Any]:
         number = self._numbers.number(order.client_order_id)
         if order.venue_order_id is not None:
-            return {"orderId": int(order.venue_order_id)}
+            order_id = int(order.venue_order_id)
+            while order_id in self._successors:
+                order_id = self._successors[order_id]
+            return {"orderId": order_id}
         return {"clientOrderId": number}
 
 
@@ -582,33 +595,6 @@ def _first(code: int | list[int]) -> int:
 
 def _side(side: int) -> OurSide:
     return OurSide.SELL if side == wire.Side.ASK else OurSide.BUY
-
-
-def _levels(levels: list[wire.Level]) -> list[Level]:
-    # Both are whole numbers a float holds, so the quotient is the float nearest to the price.
-    return [(price / wire.UNITS, size / wire.UNITS) for price, size in levels]
-
-
-def _apply(
-    side: dict[int, int], changes: list[wire.LevelChange], *, better: Callable[[int, int], bool]
-) -> list[Level]:
-    """Change one side of a book; return its changed levels in our own units."""
-    changed: dict[int, int] = {}
-    for action, price, size in changes:
-        if action not in LEVEL_ACTIONS:
-            raise VenueProtocolError(f"finery: found the level action {action!r}, allowed: + M - ~")
-        if action == "~":  # the new best: nothing better is left; at price 0, nothing at all
-            for level in [each for each in side if not price or better(each, price)]:
-                del side[level]
-                changed[level] = 0
-            if not price:
-                continue
-        if size and action != "-":
-            side[price] = changed[price] = size
-        else:
-            side.pop(price, None)
-            changed[price] = 0
-    return [(price / wire.UNITS, size / wire.UNITS) for price, size in changed.items()]
 
 
 def _explain(reply: wire.Reply) -> str:

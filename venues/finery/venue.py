@@ -8,7 +8,7 @@ import msgspec
 import trio
 
 from botkit.adapter import Network, Outbox, Readiness, send_failed
-from botkit.clock import Clock, wall_time_ns
+from botkit.clock import Clock
 from botkit.config import structure
 from botkit.errors import (
     HandshakeRefusedError,
@@ -122,7 +122,7 @@ class FineryMarketData:
     # --- connecting -------------------------------------------------------------------------
 
     def _nonce(self) -> int:
-        self._last_nonce = max(self._last_nonce + 1, wall_time_ns() // NS_PER_US)
+        self._last_nonce = max(self._last_nonce + 1, self._setup.now_ns() // NS_PER_US)
         return self._last_nonce
 
     async def _call(self, method: str, **parameters: object) -> bytes:
@@ -136,7 +136,7 @@ class FineryMarketData:
             Another error, or no answer.
         """
         options = self.options
-        now_ms = wall_time_ns() // NS_PER_MS
+        now_ms = self._setup.now_ns() // NS_PER_MS
         content = {"nonce": self._nonce(), "timestamp": now_ms, **parameters}
         body = msgspec.json.encode(content)
         headers = wire.rest_headers(
@@ -171,7 +171,7 @@ class FineryMarketData:
                     options.key.reveal(),
                     options.secret.reveal(),
                     nonce=self._nonce(),
-                    timestamp_ms=wall_time_ns() // NS_PER_MS,
+                    timestamp_ms=self._setup.now_ns() // NS_PER_MS,
                 ),
                 ssl_context=network.ssl_context,
                 dial=network.dial,
