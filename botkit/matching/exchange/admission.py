@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Final
 
 import attrs
 
@@ -20,6 +21,8 @@ from botkit.matching.exchange.words import CancelReason, FeeIn, RejectReason, Se
 from botkit.model import OrdType, Side
 
 __all__ = ["Admission", "ExchangeRules", "find"]
+
+_LIMIT: Final = OrdType.LIMIT  # looking it up in its enum costs as much as a call
 
 
 @attrs.frozen(kw_only=True)
@@ -82,7 +85,7 @@ class Admission:
         order.cash = order.cash_left = numbers.cash
         order.ticks, order.stop_ticks = numbers.ticks, numbers.stop_ticks
         order.expire_time_ns = expire_time_ns
-        if order.ord_type is OrdType.LIMIT:
+        if order.ord_type is _LIMIT:
             _check_taking(order, order.ticks)
         self._check_funds(order)
         return order

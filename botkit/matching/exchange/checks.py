@@ -15,6 +15,8 @@ PRICED: Final = frozenset({OrdType.LIMIT, OrdType.STOP_LIMIT})
 STOPS: Final = frozenset({OrdType.STOP, OrdType.STOP_LIMIT})
 TAKERS: Final = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 ZERO: Final = Decimal(0)
+_DAY: Final = TimeInForce.DAY
+_GTD: Final = TimeInForce.GTD
 
 
 class RefusedError(Exception):
@@ -111,9 +113,9 @@ def read_expiry(terms: OrderTerms, now_ns: int) -> int:
     RefusedError
         A GTD order is over already.
     """
-    if terms.time_in_force is TimeInForce.DAY:
+    if terms.time_in_force is _DAY:
         return (now_ns // DAY_NS + 1) * DAY_NS
-    if terms.time_in_force is not TimeInForce.GTD:
+    if terms.time_in_force is not _GTD:
         return 0
     if terms.expire_time_ns <= now_ns:
         raise refuse(

@@ -32,6 +32,14 @@ _FILLED: Final = OrdStatus.FILLED
 _PARTIALLY_FILLED: Final = OrdStatus.PARTIALLY_FILLED
 _FOK: Final = TimeInForce.FOK
 _IOC: Final = TimeInForce.IOC
+_TRADE: Final = MatchKind.TRADE
+_CANCEL: Final = MatchKind.CANCEL
+_DECREMENT: Final = MatchKind.DECREMENT
+_ADD: Final = BookAction.ADD
+_UPDATE: Final = BookAction.UPDATE
+_REMOVE: Final = BookAction.REMOVE
+_ADDED: Final = Liquidity.ADDED
+_REMOVED: Final = Liquidity.REMOVED
 
 
 class Desk:
@@ -128,7 +136,7 @@ class Desk:
         order.leaves -= lots
         self._relock(order)
         if order.resting and lots:
-            self._tell_book(order, BookAction.UPDATE, index, order.leaves)
+            self._tell_book(order, _UPDATE, index, order.leaves)
 
     def pull(self, order: Order) -> None:
         """Take an order that goes on out of the book or the stops, to be started again."""
@@ -162,15 +170,15 @@ class Desk:
 
     def _carry_out(self, order: Order, match: Match, *, is_filled: bool) -> None:
         kind, maker, lots = match
-        if kind is MatchKind.TRADE:
+        if kind is _TRADE:
             self._trade(order, maker, lots, is_filled=is_filled)
             return
         notional = lots * maker.ticks * order.market.quote_unit
-        if kind is MatchKind.CANCEL or lots == maker.leaves:
+        if kind is _CANCEL or lots == maker.leaves:
             self.cancel(maker, CancelReason.SELF_TRADE)
         else:
             self._reduce(maker, lots, 0)
-        if kind is MatchKind.DECREMENT and (order.cash_left > notional or order.leaves > lots):
+        if kind is _DECREMENT and (order.cash_left > notional or order.leaves > lots):
             self._reduce(order, lots, notional)
 
     def _reduce(self, order: Order, lots: int, notional: int) -> None:
@@ -199,7 +207,7 @@ class Desk:
             order.priority = self._last_priority
             order.resting = True
             index = order.market.own_side(order.side).add(order)
-            self._tell_book(order, BookAction.ADD, index, order.leaves)
+            self._tell_book(order, _ADD, index, order.leaves)
 
     def _trade(self, taker: Order, maker: Order, lots: int, *, is_filled: bool) -> None:
         market, ticks = taker.market, maker.ticks
@@ -208,8 +216,8 @@ class Desk:
         if self.counterparties is not None:
             self.counterparties.book(taker, maker, base, quote)
         action, index = self._take_from_book(maker, lots)
-        maker_leg = self._fill(maker, lots, quote, Liquidity.ADDED, is_filled=not maker.resting)
-        taker_leg = self._fill(taker, lots, quote, Liquidity.REMOVED, is_filled=is_filled)
+        maker_leg = self._fill(maker, lots, quote, _ADDED, is_filled=not maker.resting)
+        taker_leg = self._fill(taker, lots, quote, _REMOVED, is_filled=is_filled)
         execution = Execution(
             time_ns=self.now_ns,
             trade_id=self._last_trade_id,
@@ -221,7 +229,7 @@ class Desk:
             maker=maker_leg,
             taker=taker_leg,
         )
-        self.tell(execution)
+        self._events.append(execution)
         maker.account.executions.append(execution)
         if taker.account is not maker.account:
             taker.account.executions.append(execution)
@@ -231,9 +239,9 @@ class Desk:
     def _take_from_book(self, maker: Order, lots: int) -> tuple[BookAction, int]:
         side = maker.market.own_side(maker.side)
         if lots < maker.leaves:
-            return BookAction.UPDATE, side.shrink(maker, lots)
+            return _UPDATE, side.shrink(maker, lots)
         maker.resting = False
-        return BookAction.REMOVE, side.remove(maker)
+        return _REMOVE, side.remove(maker)
 
     def _fill(
         self, order: Order, lots: int, quote: int, liquidity: Liquidity, *, is_filled: bool
@@ -245,7 +253,7 @@ class Desk:
         order.pays.total -= paid
         order.receives.total += received
         held = order.fee_holding
-        rate = account.fees.maker if liquidity is Liquidity.ADDED else account.fees.taker
+        rate = account.fees.maker if liquidity is _ADDED else account.fees.taker
         charged_on = quote if held.currency is market.quote else base
         fee = rate.charge(charged_on, held.currency.fee_step)
         held.total -= fee
@@ -317,7 +325,7 @@ class Desk:
 
     def _tell_taken_out(self, order: Order, place: tuple[int, int] | None) -> None:
         if place is not None:
-            self._tell_book(order, BookAction.REMOVE, *place)
+            self._tell_book(order, _REMOVE, *place)
 
     def _close(self, order: Order, status: OrdStatus) -> None:
         order.status = status

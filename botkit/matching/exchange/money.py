@@ -15,11 +15,12 @@ BPS: Final = 10_000
 class Currency:
     """A currency, counted in units of 10^-`digits`. Fees are whole multiples of `fee_step`."""
 
-    __slots__ = ("brought_in", "digits", "fee_step", "fees", "name")
+    __slots__ = ("_unit", "brought_in", "digits", "fee_step", "fees", "name")
 
     def __init__(self, name: str, digits: int, fee_digits: int) -> None:
         self.name = name
         self.digits = max(digits, fee_digits)
+        self._unit = Decimal(1).scaleb(-self.digits)
         self.fee_step = 10 ** (self.digits - fee_digits)
         self.fees = 0  # what the exchange has earned; below 0 if rebates outweigh fees
         self.brought_in = 0  # deposits less withdrawals
@@ -48,7 +49,7 @@ class Currency:
 
     def decimal(self, units: int) -> Decimal:
         """Return units as the number of whole ones."""
-        return Decimal(units).scaleb(-self.digits)
+        return self._unit * units
 
 
 class Rate:

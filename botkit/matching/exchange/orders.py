@@ -16,6 +16,8 @@ from botkit.model import Instrument, OrdStatus, Side
 __all__ = ["Account", "AccountBalance", "Market", "Order", "Ticker"]
 
 _BUY: Final = Side.BUY  # looking it up in its enum costs as much as a call (Python 3.11)
+_QUOTE: Final = FeeIn.QUOTE
+_RECEIVED: Final = FeeIn.RECEIVED
 _NEW: Final = OrdStatus.NEW
 TRADES_KEPT: Final = 1_000
 
@@ -253,9 +255,10 @@ class Order:
         base = account.holdings[market.base.name]
         quote = account.holdings[market.quote.name]
         self.pays, self.receives = (quote, base) if self.side is _BUY else (base, quote)
-        self.fee_holding = {FeeIn.BASE: base, FeeIn.QUOTE: quote, FeeIn.RECEIVED: self.receives}[
-            fee_in
-        ]
+        if fee_in is _QUOTE:
+            self.fee_holding = quote
+        else:
+            self.fee_holding = self.receives if fee_in is _RECEIVED else base
         self.ticks = self.stop_ticks = self.lots = self.leaves = self.cum = 0
         self.cash = self.cash_left = self.cum_notional = self.fees = self.locked = 0
         self.priority = self.created_ns = self.updated_ns = 0
@@ -288,8 +291,8 @@ class Order:
 
     def state(self) -> OrderState:
         """Return how it stands, for others."""
-        market = self.market
-        quote = market.quote
+        market = self.market  # the grid by name: methods would double what this costs
+        tick_size, lot_size, quote = market.tick_size, market.lot_size, market.quote
         return OrderState(
             order_id=self.order_id,
             account=self.account.name,
@@ -301,12 +304,12 @@ class Order:
             time_in_force=self.time_in_force,
             post_only=self.post_only,
             ord_status=self.status,
-            price=market.price(self.ticks) if self.ticks else None,
-            stop_px=market.price(self.stop_ticks) if self.stop_ticks else None,
-            order_qty=market.qty(self.lots),
+            price=tick_size * self.ticks if self.ticks else None,
+            stop_px=tick_size * self.stop_ticks if self.stop_ticks else None,
+            order_qty=lot_size * self.lots,
             cash_order_qty=quote.decimal(self.cash) if self.cash else None,
-            cum_qty=market.qty(self.cum),
-            leaves_qty=market.qty(self.leaves),
+            cum_qty=lot_size * self.cum,
+            leaves_qty=lot_size * self.leaves,
             cum_notional=quote.decimal(self.cum_notional),
             fees=self.fee_holding.currency.decimal(self.fees),
             fee_currency=self.fee_holding.currency.name,

@@ -11,6 +11,7 @@ from botkit.model import Side
 __all__ = ["Match", "MatchKind", "Plan", "make_plan"]
 
 _BUY: Final = Side.BUY
+_NONE: Final = SelfTradeRule.NONE
 
 
 class MatchKind(Enum):
@@ -19,6 +20,9 @@ class MatchKind(Enum):
     TRADE = auto()
     CANCEL = auto()  # the resting one, which is the taker's own
     DECREMENT = auto()  # both by `lots`
+
+
+_TRADE: Final = MatchKind.TRADE
 
 
 class Match(NamedTuple):
@@ -127,7 +131,7 @@ class _Planner:
 
     def _meet(self, maker: Order, lots: int) -> bool:
         """Plan what happens with `maker`; return False if the order goes no further."""
-        if maker.account is self._order.account and self._rule is not SelfTradeRule.NONE:
+        if maker.account is self._order.account and self._rule is not _NONE:
             return self._meet_own(maker, lots)
         plan = self._plan
         if self._counterparties is not None:
@@ -139,7 +143,7 @@ class _Planner:
         if self._purse is not None:
             lots = self._purse.afford(lots, maker.ticks)
         if lots:
-            self._use(MatchKind.TRADE, maker, lots)
+            self._use(_TRADE, maker, lots)
         if lots < wanted:
             plan.end = CancelReason.INSUFFICIENT_FUNDS
         return plan.end is None
@@ -159,7 +163,7 @@ class _Planner:
     def _use(self, kind: MatchKind, maker: Order, lots: int) -> None:
         match = Match(kind, maker, lots)
         self._plan.matches.append(match)
-        self._plan.last_trade = match if kind is MatchKind.TRADE else None
+        self._plan.last_trade = match if kind is _TRADE else None
         if self._order.cash:
             self._cash_left -= lots * self._unit_px
         else:
