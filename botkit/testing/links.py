@@ -7,6 +7,7 @@ be stalled, cut after so many bytes, or turned into a black hole. All waiting is
 
 import collections
 import math
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -213,7 +214,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return what has arrived, b"" once the other side has closed."""
-        if max_bytes is not None and max_bytes < 1:
+        if max_bytes is not None and operator.index(max_bytes) < 1:
             raise ValueError(f"max_bytes is {max_bytes}, at least 1 is needed")
         with self._alone("receive"):
             await trio.lowlevel.checkpoint()

@@ -179,10 +179,17 @@ class HttpLink:
 
     async def _body(self, response: httpx.Response) -> bytes:
         limit, body = self._limits.max_body_size, bytearray()
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > limit:
-                raise VenueProtocolError(f"the answer is longer than the {limit} bytes allowed")
+        try:
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > limit:
+                    # Closed, and read on into the error: httpx's generators end in good order.
+                    await response.aclose()
+        except (httpx.HTTPError, httpcore.NetworkError, httpcore.ProtocolError):
+            if len(body) <= limit:
+                raise
+        if len(body) > limit:
+            raise VenueProtocolError(f"the answer is longer than the {limit} bytes allowed")
         encoding = response.headers.get("content-encoding", "identity").lower()
         if encoding in _COMPRESSED and body:
             return inflate(bytes(body), limit)
