@@ -162,8 +162,8 @@ class Session:
             return
         numbers = {each: int(number) for number, each in names.items()}
         shown = numbers[name] if simulator.quirks["feed_id_number"] else name
+        simulator.market.catch_up()  # before the feed is there, so that its snapshot comes first
         feed = self._books[key] = BookFeed(markets[name], key[0], shown)
-        simulator.market.catch_up()
         self._mail.put(feed.snapshot())
 
     def _unbind(self, message: dict[str, Any]) -> None:
