@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botkit.matching.exchange import (
+    BalanceChanged,
     ExchangeEvent,
     ExchangeRules,
     Execution,
@@ -17,6 +18,7 @@ from botkit.matching.exchange import (
     OrderAccepted,
     OrderCanceled,
     OrderExpired,
+    OrderReduced,
     OrderReplaced,
     OrderState,
     OrderTerms,
@@ -31,7 +33,14 @@ from tests.unit.exchange_bench import ACCOUNTS, SYMBOL, Bench, Replica, only
 
 START = {"BTC": Decimal(6), "EUR": Decimal(600)}
 ZERO = Decimal(0)
-CENT = Decimal("0.01")
+ORDER_EVENTS = (
+    OrderAccepted,
+    OrderCanceled,
+    OrderExpired,
+    OrderReduced,
+    OrderReplaced,
+    StopTriggered,
+)
 
 prices = st.integers(196, 204).map(lambda ticks: Decimal(ticks) / 2)
 quantities = st.integers(1, 30).map(lambda lots: Decimal(lots) / 10)
@@ -348,6 +357,44 @@ def test_how_often_time_is_advanced_changes_nothing(
         told += act(split, action)
     assert told == expected
     assert split.exchange.report() == whole.exchange.report()
+
+
+class Heard:
+    """What a client that hears every event knows of orders and balances."""
+
+    def __init__(self) -> None:
+        self.orders: dict[int, OrderState] = {}
+        self.balances = {(name, each): (START[each], ZERO) for name in ACCOUNTS for each in START}
+
+    def apply(self, event: ExchangeEvent) -> None:
+        if isinstance(event, Execution):
+            for leg in (event.maker, event.taker):
+                self.orders[leg.order.order_id] = leg.order
+        elif isinstance(event, BalanceChanged):
+            self.balances[event.account, event.currency] = (event.total, event.locked)
+        elif isinstance(event, ORDER_EVENTS):
+            self.orders[event.order.order_id] = event.order
+
+
+@given(life=lives, rules=settings_of, fees=schedules)
+@settings(max_examples=60)
+def test_what_the_events_tell_is_what_the_exchange_holds(
+    life: list[tuple[Any, ...]], rules: ExchangeRules, fees: FeeSchedule
+) -> None:
+    bench, heard = Bench(rules, fees, START), Heard()
+    for events in live(bench, life):
+        for event in events:
+            heard.apply(event)
+    held = {
+        (name, each.currency): (each.total, each.locked)
+        for name, account in bench.exchange.accounts.items()
+        for each in account.balances()
+    }
+    known = [*open_orders(bench)]
+    for account in bench.exchange.accounts.values():
+        known += account.history()
+    assert heard.balances == held
+    assert heard.orders == {order.order_id: order for order in known}
 
 
 class Naive:
