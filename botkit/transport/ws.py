@@ -1,6 +1,7 @@
 """WebSocket links: the seam every adapter and every simulator talks through."""
 
 import itertools
+import math
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -26,6 +27,8 @@ from botkit.transport.streams import GuardedStream
 __all__ = ["WsLimits", "WsLink", "open_ws", "serve_ws"]
 
 NORMAL_CLOSURE: Final = 1000
+UNHEARD_S: Final = 0.05  # for the good-bye to leave
+NEVER_S: Final = math.inf
 # Set by our own side as well: it found a frame that is none, or text that is not UTF-8.
 _PROTOCOL_CODES: Final = frozenset({1002, 1003, 1007, 1009})
 _QUEUED_MESSAGES: Final = 256  # then we stop reading, and the venue's sends will wait
@@ -132,7 +135,10 @@ class WsLink:
 
         Never raises for a peer that is gone, and is not cut short by cancellation.
         """
-        with trio.move_on_after(self._limits.close_timeout_s, shield=True):
+        # Whoever is canceled has lost the task that reads: no answer can be heard any more.
+        is_canceled = trio.current_effective_deadline() == -math.inf
+        patience_s = min(UNHEARD_S if is_canceled else NEVER_S, self._limits.close_timeout_s)
+        with trio.move_on_after(patience_s, shield=True):
             await self._connection.aclose(code, reason or None)
             await self._stream.aclose()
         await self._stream.abort()
