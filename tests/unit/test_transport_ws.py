@@ -113,7 +113,7 @@ async def test_a_dial_that_nobody_answers_ends_at_the_deadline(autojump_clock: M
         with pytest.raises(VenueUnreachableError, match="no connection within 3 s"):
             async with open_ws(URL, dial=network.dial, connect_timeout_s=3.0):
                 pass
-        assert trio.current_time() == 1.05
+        assert trio.current_time() == 3.0
 
 
 async def test_a_server_that_never_upgrades_ends_at_the_same_deadline(
@@ -127,7 +127,7 @@ async def test_a_server_that_never_upgrades_ends_at_the_same_deadline(
         with pytest.raises(VenueUnreachableError, match="no answer in time, before the upgrade"):
             async with open_ws(URL, dial=network.dial, connect_timeout_s=3.0):
                 pass
-        assert trio.current_time() == 1.05
+        assert trio.current_time() == 3.0
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ async def test_a_send_canceled_under_way_still_goes_out_whole(autojump_clock: Mo
         network.links[0].upward.stall(3.0)
         with trio.move_on_after(1.0) as scope:
             await link.send("x" * 5000)
-        assert trio.current_time() == 1.05
+        assert trio.current_time() == 3.0
         await link.send("after")
         await trio.sleep(1.0)
     assert heard == [b"x" * 5000, b"after"]
