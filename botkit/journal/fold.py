@@ -111,6 +111,11 @@ class OrderFold:
         if take is not None:
             take(entry)
 
+    def order_of(self, entry: JournalEntry) -> OrderRecord | None:
+        """Return the order that an entry is about, once it was applied; None if it is not ours."""
+        name = self._name(entry)
+        return None if name is None else self._by_id.get(name)
+
     def _add(self, order: OrderRecord) -> None:
         self._orders[order.client_order_ids[0]] = order
         for client_order_id in order.client_order_ids:
@@ -152,14 +157,16 @@ class OrderFold:
         elif order.resting_ids:
             order.ord_status = report.ord_status
 
-    def _name(self, report: ExecutionReport) -> ClientOrderId | None:
-        """Return the id under which we know the order that `report` is about."""
-        for client_order_id in (report.client_order_id, report.orig_client_order_id):
+    def _name(self, entry: Any) -> ClientOrderId | None:
+        """Return the id under which we know the order that `entry` is about."""
+        for field in ("client_order_id", "orig_client_order_id"):
+            client_order_id: ClientOrderId | None = getattr(entry, field, None)
             if client_order_id is not None and client_order_id in self._by_id:
                 return client_order_id
-        if report.venue_order_id is None:
+        venue_order_id: VenueOrderId | None = getattr(entry, "venue_order_id", None)
+        if venue_order_id is None:
             return None
-        return self._by_venue_id.get((report.symbol, report.venue_order_id))
+        return self._by_venue_id.get((entry.symbol, venue_order_id))
 
     def _on_fill(self, fill: Fill) -> None:
         order = self._by_id.get(fill.client_order_id)
