@@ -512,6 +512,7 @@ JournalEntry = (
     | Checked
     | CleanUpExpired
     | OperatorCommand
+    | ResolveOrder
     | Traded
 )
 """What a journal keeps of a run, in the order it happened."""

@@ -22,6 +22,7 @@ from botkit.model import (
     Refused,
     ReplaceOrder,
     RequestKind,
+    ResolveOrder,
     SendFailed,
     VenueOrderId,
 )
@@ -97,6 +98,7 @@ class OrderFold:
             SendFailed: self._on_send_failed,
             Refused: self._on_refused,
             CleanUpExpired: self._on_clean_up_expired,
+            ResolveOrder: self._on_resolve,
         }
         for order in orders:
             self._add(order)
@@ -203,6 +205,13 @@ class OrderFold:
             order = self._by_id.get(client_order_id)
             if order is not None and order.resting_ids:
                 order.ord_status = OrdStatus.UNKNOWN
+
+    def _on_resolve(self, word: ResolveOrder) -> None:
+        """End an order under all its ids; what it filled besides comes as a fill."""
+        order = self._by_id.get(word.client_order_id)
+        if order is not None:
+            for client_order_id in list(order.resting_ids):
+                self._end(order, client_order_id, word.ord_status)
 
     def _drop_replace(self, client_order_id: ClientOrderId) -> None:
         """Forget the id a replace would have given; the order's first id is never one."""
