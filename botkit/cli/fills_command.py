@@ -7,7 +7,7 @@ import click
 
 from botkit.cli.choosing import run_options
 from botkit.cli.logs import format_time
-from botkit.cli.tables import Column, Form, form_options, print_rows
+from botkit.cli.tables import Column, Form, form_options, number_column, print_rows
 from botkit.cli.wording import plural, price
 from botkit.journal import JournalReader, Run
 from botkit.model import Fill
@@ -28,9 +28,7 @@ COLUMNS: Final[tuple[Column[Fill], ...]] = (
     Column(name="symbol", value=lambda fill: fill.symbol),
     Column(name="side", value=lambda fill: fill.side.value),
     Column(name="qty", value=lambda fill: fill.qty, right=True),
-    Column(
-        name="price", value=lambda fill: fill.price, text=lambda fill: price(fill.price), right=True
-    ),
+    number_column("price", lambda fill: fill.price),
     Column(
         name="commission",
         value=lambda fill: fill.commission,

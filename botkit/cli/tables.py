@@ -16,9 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from botkit.cli.output import silence
+from botkit.cli.wording import price
 from botkit.errors import BotkitError
 
-__all__ = ["Column", "Form", "form_options", "print_rows", "writing"]
+__all__ = ["Column", "Form", "form_options", "number_column", "print_rows", "writing"]
 
 T = TypeVar("T")
 Command = Callable[..., Any]
@@ -52,6 +53,18 @@ class Column(Generic[T]):
     def told(self, row: T) -> str:
         """Return the cell for people."""
         return _plain(self.value(row)) if self.text is None else self.text(row)
+
+
+def number_column(
+    name: str, value: Callable[[T], Decimal | None], heading: str | None = None
+) -> Column[T]:
+    """Return a column of exact numbers, which people get with the figures that count."""
+
+    def told(row: T) -> str:
+        number = value(row)
+        return "" if number is None else price(number)
+
+    return Column(name=name, value=value, heading=heading, text=told, right=True)
 
 
 def form_options(function: Command) -> Command:
@@ -147,6 +160,11 @@ def _print_table(rows: Iterable[T], columns: Sequence[Column[T]]) -> None:
         )
     for row in rows:
         table.add_row(*(Text(column.told(row)) for column in columns))
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_WIDTH)
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+        return
+    console = Console(highlight=False, width=PIPE_WIDTH)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
