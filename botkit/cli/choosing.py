@@ -67,13 +67,13 @@ def bot_options(function: Command) -> Command:
     @functools.wraps(function)
     def wrapped(
         *args: Any,
-        config: str | None,
+        configs: Sequence[str],
         bot: str | None,
         state_dir: Path | None,
         overrides: Sequence[str],
         **kwargs: Any,
     ) -> Any:
-        choice = _choose(config, overrides, name=bot, state_dir=state_dir)
+        choice = _choose(configs, overrides, name=bot, state_dir=state_dir)
         return function(*args, choice=choice, **kwargs)
 
     for add in (
@@ -84,7 +84,7 @@ def bot_options(function: Command) -> Command:
             help="Where journals lie; what CONFIG says, or var, if left out.",
         ),
         click.option("--bot", metavar="NAME", help="A bot by its name; CONFIG's if left out."),
-        click.argument("config", required=False, type=click.Path(dir_okay=False)),
+        click.argument("configs", metavar="[CONFIG]...", nargs=-1, type=click.Path(dir_okay=False)),
     ):
         wrapped = add(wrapped)
     return wrapped
@@ -105,14 +105,14 @@ def run_options(function: Command) -> Command:
 
 
 def _choose(
-    config: str | None, overrides: Sequence[str], *, name: str | None, state_dir: Path | None
+    configs: Sequence[str], overrides: Sequence[str], *, name: str | None, state_dir: Path | None
 ) -> BotChoice:
-    if config is None:
+    if not configs:
         if overrides:
             raise ConfigError("--set changes a CONFIG, and none was given: give it, or --bot NAME")
         return BotChoice(state_dir or Path(DEFAULT_STATE_DIR), name, None)
     session = click.get_current_context().ensure_object(Session)
-    loaded = session.load(config, overrides)
+    loaded = session.load(configs, overrides)
     return BotChoice(state_dir or Path(loaded.bot.state_dir), name or loaded.bot.name, loaded)
 
 

@@ -10,7 +10,7 @@ from botkit.cli.choosing import BotChoice, bot_options, newest_run, runs_of
 from botkit.cli.fills_command import run_line
 from botkit.cli.lives import Life, Lives
 from botkit.cli.logs import format_time
-from botkit.cli.tables import Column, Form, form_options, number_column, print_rows
+from botkit.cli.tables import Column, Form, figures, form_options, number_column, print_rows
 from botkit.cli.timeline import Step, outcome, steps
 from botkit.cli.wording import plural
 from botkit.errors import ConfigError, JournalError
@@ -26,9 +26,9 @@ COLUMNS: Final[tuple[Column[Step], ...]] = (
     Column(name="time_ns", value=lambda step: step.time_ns, heading=""),
     Column(name="event", value=lambda step: step.event),
     Column(name="rule", value=lambda step: step.rule),
-    number_column("limit", lambda step: step.limit),
-    number_column("measured", lambda step: step.measured),
-    number_column("margin", lambda step: step.margin),
+    number_column("limit", lambda step: step.limit, show=figures),
+    number_column("measured", lambda step: step.measured, show=figures),
+    number_column("margin", lambda step: step.margin, show=figures),
     Column(name="text", value=lambda step: step.text, heading="what"),
 )
 

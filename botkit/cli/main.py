@@ -25,6 +25,8 @@ COMMANDS: Final = {
     "list": ("list_command", "List the plug-ins: venues, strategies, risk rules."),
     "show-config": ("show_config_command", "Print a config as it takes effect, secrets masked."),
     "risk": ("risk_command", "Clear the kill switch of a bot that was halted."),
+    "history": ("history_command", "Print past runs: how each ended and what it earned."),
+    "positions": ("positions_command", "Print what a run holds, has earned and paid."),
     "fills": ("fills_command", "Print the fills of a run."),
     "orders": ("orders_command", "Print the orders of a run and where each stands."),
     "explain": ("explain_command", "Tell what became of one order, and why."),
