@@ -1,9 +1,12 @@
 """A run from its plan to its exit code."""
 
+import contextlib
 import math
 import os
 import sys
 import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,11 +24,12 @@ from botkit.cli.status import order_line, snapshot
 from botkit.cli.summary import Outcome, summarise, write_summary
 from botkit.cli.tally import Tally
 from botkit.clock import BacktestClock, Clock, LiveClock, cpu_time_ns, wall_time_ns
+from botkit.control import socket_path
 from botkit.engine.dispatch import Dispatcher
 from botkit.errors import ConfigError, JournalError
 from botkit.journal import SqliteJournal
 from botkit.killswitch import KillSwitch
-from botkit.live import DurableDispatcher, serve_links
+from botkit.live import ControlSocket, DurableDispatcher, Operating, serve_links
 from botkit.model import Halted
 from botkit.ports import RemarkingVenue, Traded
 from botkit.shell import Bot, ExitCode, run_bot
@@ -56,11 +60,16 @@ def run(plan: Plan, session: Session, options: RunOptions) -> ExitCode:
     journal = SqliteJournal.open(
         Path(bot.state_dir), bot.name, buffered=full_speed, synchronous=bot.journal_synchronous
     )
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(journal.close)
         switch = KillSwitch.of(Path(bot.state_dir), bot.name)
         if switch.halted is not None and not full_speed:  # a replay moves nothing
             session.complain(_still_halted(switch, plan.config.source))
             return ExitCode.STOPPED_BY_RISK
+        control = None
+        if not full_speed:  # a replay is over soon, and nothing of it rests
+            control = ControlSocket.open(socket_path(Path(bot.state_dir), bot.name))
+            stack.callback(control.close)
         screen = Screen(
             form=options.form,
             level=options.log_level,
@@ -68,14 +77,12 @@ def run(plan: Plan, session: Session, options: RunOptions) -> ExitCode:
             patient=full_speed,
             redact=session.redact,
         )
-        try:
-            the_run = _Run(plan, journal, screen, session, options=options, switch=switch)
-            clock = BacktestClock() if full_speed else None
-            return trio.run(the_run.main, clock, clock=clock)
-        finally:
-            screen.close()
-    finally:
-        journal.close()
+        stack.callback(screen.close)
+        the_run = _Run(
+            plan, journal, screen, session, options=options, switch=switch, control=control
+        )
+        clock = BacktestClock() if full_speed else None
+        return trio.run(the_run.main, clock, clock=clock)
 
 
 def _still_halted(switch: KillSwitch, source: str) -> str:
@@ -104,6 +111,7 @@ class _Run:
         *,
         options: RunOptions,
         switch: KillSwitch,
+        control: ControlSocket | None,
     ) -> None:
         self._plan = plan
         self._journal = journal
@@ -113,6 +121,7 @@ class _Run:
         self._watch = session.watch
         self._options = options
         self._switch = switch
+        self._control = control
         self._mode = "PAPER"
         self._exit_code = ExitCode.CLEAN
 
@@ -224,24 +233,55 @@ class _Run:
         dispatcher = bot.dispatcher
         also = [dispatcher.serve] if isinstance(dispatcher, DurableDispatcher) else []
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._beside, bot)
-            await run_bot(bot, lambda: serve_links(bot.engine, venues, bot.clock, also))
+            nursery.start_soon(self._or_stop, bot, "the status view", partial(self._beside, bot))
+            async with self._controlled(bot):
+                await run_bot(bot, lambda: serve_links(bot.engine, venues, bot.clock, also))
             nursery.cancel_scope.cancel()
 
-    async def _beside(self, bot: Bot) -> None:
-        """Watch the time and show the status; a mistake here stops the bot in good order."""
-        started_ns = bot.clock.now_ns()
+    @contextlib.asynccontextmanager
+    async def _controlled(self, bot: Bot) -> AsyncIterator[None]:
+        """Serve the control socket meanwhile, also while the bot stops, however it is stopped."""
+        control = self._control
+        assert control is not None  # this run is in real time
+        operating = Operating(
+            bot=bot,
+            mode=self._mode,
+            started_ns=wall_time_ns(),
+            began_ns=bot.clock.now_ns(),
+            keep_running=self._options.keep_running,
+            counts=lambda: self._tally.counts,
+        )
+
+        async def serve() -> None:
+            with trio.CancelScope(shield=True):
+                await control.serve(operating.answer)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._or_stop, bot, "the control socket", serve)
+            try:
+                yield
+            finally:
+                operating.end()
+                control.finish()
+
+    async def _or_stop(self, bot: Bot, what: str, task: Callable[[], Awaitable[None]]) -> None:
+        """Do `task`; a mistake in it stops the bot in good order."""
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._carry_each_second, bot)
-                if self._screen.has_status:
-                    nursery.start_soon(self._show, bot, started_ns)
-                if self._options.for_ns is not None:
-                    await bot.clock.sleep_until(started_ns + self._options.for_ns)
-                    bot.stop.request(TIME_IS_UP)
+            await task()
         except Exception as exc:  # noqa: BLE001  told as the reason of the stop
             told = "".join(traceback.format_exception(exc))
-            bot.stop.request("the status view failed", error=told)
+            bot.stop.request(f"{what} failed", error=told)
+
+    async def _beside(self, bot: Bot) -> None:
+        """Watch the time and show the status."""
+        started_ns = bot.clock.now_ns()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._carry_each_second, bot)
+            if self._screen.has_status:
+                nursery.start_soon(self._show, bot, started_ns)
+            if self._options.for_ns is not None:
+                await bot.clock.sleep_until(started_ns + self._options.for_ns)
+                bot.stop.request(TIME_IS_UP)
 
     async def _carry_each_second(self, bot: Bot) -> None:
         while True:
