@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "positions": ("positions_command", "Print what a run holds, has earned and paid."),
     "fills": ("fills_command", "Print the fills of a run."),
     "orders": ("orders_command", "Print the orders of a run and where each stands."),
+    "logs": ("logs_command", "Print the log lines of a run, or follow them."),
     "explain": ("explain_command", "Tell what became of one order, and why."),
 }
 

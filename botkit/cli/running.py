@@ -77,6 +77,7 @@ def run(plan: Plan, session: Session, options: RunOptions) -> ExitCode:
             patient=full_speed,
             redact=session.redact,
         )
+            log_file=None if full_speed else Path(bot.state_dir) / f"{bot.name}.log",
         stack.callback(screen.close)
         the_run = _Run(
             plan, journal, screen, session, options=options, switch=switch, control=control
@@ -144,8 +145,8 @@ class _Run:
             journal=self._tally,
             clock=clock,
             run_id=run_id,
-            log=self._screen.log_by(clock.now_ns),
-            make_dispatcher=DurableDispatcher if durable else Dispatcher,
+            log=self._screen.log_by(clock.now_ns, token),
+            make_dispatcher=self.lookout.measured(DurableDispatcher if durable else Dispatcher),
             on_halt=_only_here if full_speed else self._on_halt,
             carried={} if full_speed else self._switch.carried,
             keep_running=self._options.keep_running,
