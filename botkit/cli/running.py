@@ -146,7 +146,7 @@ class _Run:
             clock=clock,
             run_id=run_id,
             log=self._screen.log_by(clock.now_ns, token),
-            make_dispatcher=self.lookout.measured(DurableDispatcher if durable else Dispatcher),
+            make_dispatcher=DurableDispatcher if durable else Dispatcher,
             on_halt=_only_here if full_speed else self._on_halt,
             carried={} if full_speed else self._switch.carried,
             keep_running=self._options.keep_running,
