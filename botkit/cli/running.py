@@ -5,7 +5,7 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from botkit.cli.opening import opening_inventory
 from botkit.cli.screen import Screen
 from botkit.cli.session import Session
 from botkit.cli.status import order_line, snapshot
-from botkit.cli.summary import Outcome, summarise, write_summary
+from botkit.cli.summary import Outcome, summarise, summary_lines, write_summary
 from botkit.cli.tally import Tally
 from botkit.clock import BacktestClock, Clock, LiveClock, cpu_time_ns, wall_time_ns
 from botkit.control import socket_path
@@ -33,6 +33,7 @@ from botkit.live import ControlSocket, DurableDispatcher, Operating, serve_links
 from botkit.model import Halted
 from botkit.ports import RemarkingVenue, Traded
 from botkit.shell import Bot, ExitCode, run_bot
+from botkit.watch import Lookout
 
 __all__ = ["RunOptions", "run"]
 
@@ -76,12 +77,13 @@ def run(plan: Plan, session: Session, options: RunOptions) -> ExitCode:
             status=options.status and sys.stdout.isatty() and not full_speed,
             patient=full_speed,
             redact=session.redact,
-        )
             log_file=None if full_speed else Path(bot.state_dir) / f"{bot.name}.log",
+        )
         stack.callback(screen.close)
         the_run = _Run(
             plan, journal, screen, session, options=options, switch=switch, control=control
         )
+        stack.enter_context(the_run.lookout)
         clock = BacktestClock() if full_speed else None
         return trio.run(the_run.main, clock, clock=clock)
 
@@ -125,6 +127,12 @@ class _Run:
         self._control = control
         self._mode = "PAPER"
         self._exit_code = ExitCode.CLEAN
+        self.lookout = Lookout(
+            None if plan.is_full_speed() else plan.config,
+            mode=self._mode,
+            redact=session.redact,
+            log=self._tell,
+        )
 
     async def main(self, backtest_clock: BacktestClock | None) -> ExitCode:
         """Announce, prepare, trade, close the books, sum up."""
@@ -136,17 +144,18 @@ class _Run:
         clock = backtest_clock or self._live_clock()
         if backtest_clock is not None:
             backtest_clock.begin(self._origin_ns(SYNTHETIC_ORIGIN_NS))
+        await self.lookout.open(clock)
         token = os.urandom(4).hex()
         run_id = replay_run_id(config) if full_speed else token
         durable = config.bot.journal_synchronous == "FULL" and not full_speed
         bot = assemble(
             self._plan,
             instruments,
-            journal=self._tally,
+            journal=self.lookout.tap(self._tally),
             clock=clock,
             run_id=run_id,
             log=self._screen.log_by(clock.now_ns, token),
-            make_dispatcher=DurableDispatcher if durable else Dispatcher,
+            make_dispatcher=self.lookout.measured(DurableDispatcher if durable else Dispatcher),
             on_halt=_only_here if full_speed else self._on_halt,
             carried={} if full_speed else self._switch.carried,
             keep_running=self._options.keep_running,
@@ -178,6 +187,7 @@ class _Run:
 
         def abandon() -> None:
             finish()
+            self.lookout.close()
             self._screen.close()
             self._journal.close()
             self._watch.end_process(self._exit_code)
@@ -189,6 +199,9 @@ class _Run:
             await self._live(bot)
         finish()
         return self._exit_code
+
+    def _tell(self, level: str, message: str, fields: Mapping[str, object]) -> None:
+        self._screen.log(level, message, fields)  # which is another once there is a clock
 
     # --- before -----------------------------------------------------------------------------
 
@@ -235,6 +248,7 @@ class _Run:
         also = [dispatcher.serve] if isinstance(dispatcher, DurableDispatcher) else []
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._or_stop, bot, "the status view", partial(self._beside, bot))
+            nursery.start_soon(self._or_stop, bot, "alerts or metrics", partial(self._look, bot))
             async with self._controlled(bot):
                 await run_bot(bot, lambda: serve_links(bot.engine, venues, bot.clock, also))
             nursery.cancel_scope.cancel()
@@ -283,6 +297,16 @@ class _Run:
             if self._options.for_ns is not None:
                 await bot.clock.sleep_until(started_ns + self._options.for_ns)
                 bot.stop.request(TIME_IS_UP)
+
+    async def _look(self, bot: Bot) -> None:
+        """Tell others of the run: alerts, heartbeat, metrics."""
+        lookout, dispatcher = self.lookout, bot.dispatcher
+        lookout.counts = lambda: self._tally.counts
+        lookout.queues = {
+            "dispatcher": lambda: dispatcher.waiting,
+            "screen": lambda: self._screen.waiting,
+        }
+        await lookout.serve(bot, self._banner(full_speed=False))
 
     async def _carry_each_second(self, bot: Bot) -> None:
         while True:
@@ -353,5 +377,6 @@ class _Run:
             self._screen.log("info", "summary", {**summary, "exit_code": int(code)})
         else:
             write_summary(bot, self._tally, outcome, self._screen.say)
+        self.lookout.ended(code, summary_lines(bot, self._tally, outcome))
         if full_speed and run_hash:
             self._screen.say_last(run_hash)
