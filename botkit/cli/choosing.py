@@ -12,6 +12,8 @@ from typing import Any, Final
 import attrs
 import click
 
+from botkit.cli.completing import config_files
+from botkit.cli.completing_names import bots, runs
 from botkit.cli.session import Session, set_option
 from botkit.config import Config
 from botkit.errors import ConfigError, JournalError
@@ -83,8 +85,19 @@ def bot_options(function: Command) -> Command:
             type=click.Path(file_okay=False, path_type=Path),
             help="Where journals lie; what CONFIG says, or var, if left out.",
         ),
-        click.option("--bot", metavar="NAME", help="A bot by its name; CONFIG's if left out."),
-        click.argument("configs", metavar="[CONFIG]...", nargs=-1, type=click.Path(dir_okay=False)),
+        click.option(
+            "--bot",
+            metavar="NAME",
+            shell_complete=bots,
+            help="A bot by its name; CONFIG's if left out.",
+        ),
+        click.argument(
+            "configs",
+            metavar="[CONFIG]...",
+            nargs=-1,
+            type=click.Path(dir_okay=False),
+            shell_complete=config_files,
+        ),
     ):
         wrapped = add(wrapped)
     return wrapped
@@ -99,7 +112,11 @@ def run_options(function: Command) -> Command:
         return function(*args, path=path, run=run, **kwargs)
 
     add = click.option(
-        "--run", "run_id", metavar="ID", help="A run by its id; the last one if left out."
+        "--run",
+        "run_id",
+        metavar="ID",
+        shell_complete=runs,
+        help="A run by its id; the last one if left out.",
     )
     return bot_options(add(wrapped))
 

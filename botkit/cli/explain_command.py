@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from botkit.cli.choosing import BotChoice, bot_options, newest_run, runs_of
+from botkit.cli.completing_names import orders
 from botkit.cli.fills_command import run_line
 from botkit.cli.lives import Life, Lives
 from botkit.cli.logs import format_time
@@ -34,7 +35,7 @@ COLUMNS: Final[tuple[Column[Step], ...]] = (
 
 
 @click.command("explain")
-@click.argument("order")
+@click.argument("order", shell_complete=orders)
 @click.option("--run", "run_id", metavar="ID", help="Look in this run alone; else newest first.")
 @bot_options
 @form_options

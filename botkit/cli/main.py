@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, Final, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from botkit.cli.output import is_stuck
 from botkit.cli.session import Session
@@ -26,7 +27,6 @@ COMMANDS: Final = {
     "show-config": ("show_config_command", "Print a config as it takes effect, secrets masked."),
     "config": ("config_command", "Show or check a config; print its JSON Schema for editors."),
     "completion": ("completion_command", "Print the script that completes words in your shell."),
-    "doctor": ("doctor.command", "Examine config, machine, journal and venues before a run."),
     "risk": ("risk_command", "Show what risk says, and clear a tripped kill switch."),
     "history": ("history_command", "Print past runs: how each ended and what it earned."),
     "positions": ("positions_command", "Print what a run holds, has earned and paid."),
@@ -58,6 +58,15 @@ class _LazyGroup(click.Group):
             return None
         found: click.Command = import_module(f"botkit.cli.{COMMANDS[cmd_name][0]}").command
         return found
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Return the commands that begin so, without importing any of them, and the options."""
+        commands = [
+            CompletionItem(name, help=line)
+            for name, (_, line) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
