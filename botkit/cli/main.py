@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "risk": ("risk_command", "Show what risk says, and clear a tripped kill switch."),
     "history": ("history_command", "Print past runs: how each ended and what it earned."),
     "positions": ("positions_command", "Print what a run holds, has earned and paid."),
+    "alerts": ("alerts_command", "Send a test message to everyone who is told of the bot."),
     "fills": ("fills_command", "Print the fills of a run."),
     "orders": ("orders_command", "Print the orders of a run and where each stands."),
     "logs": ("logs_command", "Print the log lines of a run, or follow them."),

@@ -27,6 +27,8 @@ UNANSWERED_MAX: Final = 10_000
 TICK_TO_ORDER_S: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.1, 1.0)
 ORDER_TO_ACK_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
+JOURNAL_COMMIT_S: Final = (0.00001, 0.000025, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 1.0)
+
 
 class Histogram:
     """Counts durations by upper bounds in seconds, one more for what is above them all."""
@@ -53,7 +55,7 @@ class Histogram:
 
 
 class Latencies:
-    """Measures new orders on their way out and the first report about each.
+    """Measures new orders on their way out, the first report about each, and the journal.
 
     Of orders without a report the last `UNANSWERED_MAX` are waited for.
     """
@@ -61,6 +63,7 @@ class Latencies:
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self.tick_to_order = Histogram(TICK_TO_ORDER_S)
         self.order_to_ack = Histogram(ORDER_TO_ACK_S)
+        self.journal_commit = Histogram(JOURNAL_COMMIT_S)
         self._now_ns = now_ns
         self._unanswered: dict[ClientOrderId, int] = {}
         self.listeners: Listeners = {ExecutionReport: self._on_report}

@@ -85,9 +85,11 @@ class Lookout:
     def tap(self, journal: Journal) -> Journal:
         """Return `journal`, seen by whoever looks; itself if nobody does."""
         listeners = [] if self._alerts is None else [self._alerts.listeners]
-        if self._metrics is not None:
-            listeners += [self._metrics.listeners, self._metrics.latencies.listeners]
-        return Tap(journal, listeners) if listeners else journal
+        if self._metrics is None:
+            return Tap(journal, listeners) if listeners else journal
+        latencies = self._metrics.latencies
+        listeners += [self._metrics.listeners, latencies.listeners]
+        return Tap(journal, listeners, on_commit=latencies.journal_commit.observe)
 
     def measured(self, make_dispatcher: Callable[..., Dispatcher]) -> Callable[..., Dispatcher]:
         """Return a maker of dispatchers that are measured; `make_dispatcher` if nobody measures."""

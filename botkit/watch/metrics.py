@@ -95,6 +95,12 @@ METRICS: Final = (
         (),
         "From that hand-over to the first report about the order.",
     ),
+    Metric(
+        "botkit_journal_commit_seconds",
+        "histogram",
+        (),
+        "What the journal took to make a batch durable.",
+    ),
 )
 
 
@@ -205,6 +211,7 @@ class Metrics:
             "botkit_queue_depth": [((name,), depth()) for name, depth in self._queues.items()],
             "botkit_tick_to_order_seconds": self.latencies.tick_to_order,
             "botkit_order_to_ack_seconds": self.latencies.order_to_ack,
+            "botkit_journal_commit_seconds": self.latencies.journal_commit,
         }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from botkit.clock import monotonic_ns
 from botkit.ports import Journal, JournalEntry
 
 __all__ = ["Listeners", "Tap"]
@@ -13,11 +14,21 @@ note: it neither raises nor waits."""
 
 
 class Tap:
-    """Passes everything on to `journal`, then shows it. Implements `botkit.ports.Journal`."""
+    """Passes everything on to `journal`, then shows it. Implements `botkit.ports.Journal`.
 
-    def __init__(self, journal: Journal, listeners: Iterable[Listeners]) -> None:
+    `on_commit` is told how many nanoseconds each commit of something took, by whoever commits.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        listeners: Iterable[Listeners],
+        on_commit: Callable[[int], object] | None = None,
+    ) -> None:
         self._record = journal.record
-        self.commit = journal.commit
+        self._commit = journal.commit
+        self._on_commit = on_commit
+        self._has_news = False
         self._listeners: dict[type, tuple[Callable[[Any], object], ...]] = {}
         for each in listeners:
             for kind, listener in each.items():
@@ -26,5 +37,18 @@ class Tap:
     def record(self, entry: JournalEntry) -> None:
         """Pass one entry on, then show it."""
         self._record(entry)
+        self._has_news = True
         for listener in self._listeners.get(entry.__class__, ()):
             listener(entry)
+
+    def commit(self) -> None:
+        """Pass it on, and tell how long it took."""
+        if self._on_commit is None or not self._has_news:
+            self._commit()
+            return
+        self._has_news = False
+        began_ns = monotonic_ns()
+        try:
+            self._commit()
+        finally:
+            self._on_commit(monotonic_ns() - began_ns)
