@@ -1,6 +1,6 @@
 """`botkit halt`: trip the kill switch, of a running bot or for its next start."""
 
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -10,7 +10,7 @@ from botkit.cli.earlier_runs import IN_PROCESS
 from botkit.cli.logs import format_time
 from botkit.cli.operating_options import wait_option, why_option
 from botkit.cli.summary import MEANING
-from botkit.cli.telling import how_to_clear, print_orders, tell_done
+from botkit.cli.telling import how_to_clear, may_rest, print_orders, record_text, tell_done
 from botkit.cli.wording import plural
 from botkit.clock import wall_time_ns
 from botkit.control import Done, Operate
@@ -63,19 +63,20 @@ def _stays_up(code: ExitCode) -> int:
 
 def _wait_for_end(choice: BotChoice, line: Line, done: Done) -> int:
     if line.ended(ENDED_S):
-        return _tell_end(choice, line.bot, done.run_id)
+        return _tell_end(choice, line.bot, done)
     click.echo(
         f"Its process has not ended within {ENDED_S:g} s: see by botkit status --bot {line.bot}"
     )
     return ExitCode.ORDERS_MAY_REST
 
 
-def _tell_end(choice: BotChoice, name: str, run_id: str | None) -> int:
+def _tell_end(choice: BotChoice, name: str, done: Done | None) -> int:
     """Tell from the journal how the run ended; it has the last word on what may rest."""
     path = journal_paths(choice.state_dir, name)[0]
     with JournalReader(path) as reader:
         run = reader.last_run()
-    if run is None or run.exit_code is None or run_id not in (None, run.run_id):
+        resting = [] if run is None else _resting(reader, run, done)
+    if run is None or run.exit_code is None:
         click.echo(
             f"Its process has ended, but {path} does not tell how: it may have been killed. "
             "ORDERS MAY STILL REST: look at the venue"
@@ -83,16 +84,24 @@ def _tell_end(choice: BotChoice, name: str, run_id: str | None) -> int:
         return ExitCode.ORDERS_MAY_REST
     meaning = MEANING[ExitCode(run.exit_code)]
     click.echo(f"Its process has ended with exit code {run.exit_code}: {meaning}.")
-    resting = _told_resting(run)
     print_orders(f"{plural(len(resting), 'order')} MAY STILL REST:", resting)
     click.echo(how_to_clear(choice, name))
-    ended_well = run.exit_code != ExitCode.ORDERS_MAY_REST
-    return ExitCode.CLEAN if ended_well else ExitCode.ORDERS_MAY_REST
+    in_doubt = resting or run.exit_code == ExitCode.ORDERS_MAY_REST
+    return ExitCode.ORDERS_MAY_REST if in_doubt else ExitCode.CLEAN
 
 
-def _told_resting(run: Run) -> list[str]:
-    summary: dict[str, Any] = run.summary or {}
-    return [str(each) for each in summary.get("resting", ())]
+def _resting(reader: JournalReader, run: Run, done: Done | None) -> list[str]:
+    """Return a line for each order that was to be canceled and was not confirmed to the end."""
+    if done is None:
+        return [str(each) for each in (run.summary or {}).get("resting", ())]
+    asked = {order.client_order_id for order in may_rest(done.orders)}
+    if not asked:
+        return []
+    return [
+        record_text(record)
+        for record in reader.orders(run.run_id)
+        if record.may_rest and record.client_order_ids[0] in asked
+    ]
 
 
 def _halt_stopped(choice: BotChoice, name: str, reason: str) -> int:
@@ -128,8 +137,7 @@ def _left_open(choice: BotChoice, name: str) -> list[str]:
     journal = SqliteJournal.open(choice.state_dir, name)
     try:
         return [
-            f"{order.client_order_ids[0]}  {order.request.side.value.lower()} "
-            f"{order.request.order_qty} {order.request.symbol} at {order.request.price}"
+            record_text(order)
             for run in journal.unfinished()
             if run.mode not in IN_PROCESS
             for order in run.orders

@@ -8,7 +8,7 @@ import click
 from botkit.cli.asking import dial, not_running, refused
 from botkit.cli.choosing import BotChoice, bot_options
 from botkit.cli.operating_options import NUMBER, who, why_option
-from botkit.cli.telling import order_text, print_orders
+from botkit.cli.telling import order_text, print_orders, record_text
 from botkit.cli.wording import plural
 from botkit.clock import wall_time_ns
 from botkit.control import Resolve
@@ -90,7 +90,7 @@ def _resolve_stopped(choice: BotChoice, name: str, question: Resolve) -> int:
     if left:
         print_orders(
             f"{plural(len(left), 'order')} of it may still rest:",
-            (f"{each.client_order_ids[0]}  {each.request.symbol}" for each in left),
+            map(record_text, left),
         )
     else:
         click.echo("Nothing of it is open any more: the next start does not refuse because of it.")

@@ -7,10 +7,11 @@ import click
 from botkit.cli.choosing import BotChoice
 from botkit.cli.wording import plural
 from botkit.control import Done, OrderTold
+from botkit.journal import OrderRecord
 from botkit.model import OrdStatus
 from botkit.shell import ExitCode
 
-__all__ = ["how_to_clear", "may_rest", "order_text", "print_orders", "tell_done"]
+__all__ = ["how_to_clear", "may_rest", "order_text", "print_orders", "record_text", "tell_done"]
 
 CLOSED = frozenset({OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED})
 
@@ -23,6 +24,16 @@ def order_text(order: OrderTold) -> str:
     return (
         f"{order.client_order_id}  {order.side.value.lower()} {order.order_qty} "
         f"{order.symbol}{price}  {order.ord_status.value}{filled}{why}"
+    )
+
+
+def record_text(record: OrderRecord) -> str:
+    """Return what a person wants to know of an order that the journal left open."""
+    request = record.request
+    price = " at market" if request.price is None else f" at {request.price}"
+    return (
+        f"{record.client_order_ids[0]}  {request.side.value.lower()} {request.order_qty} "
+        f"{request.symbol}{price}"
     )
 
 
