@@ -135,7 +135,7 @@ def lost(venue: str = "kestrel") -> VenueStatus:
 
 CANCELED = report(1, OrdStatus.CANCELED, ExecType.CANCELED)
 REPLACED = report(2, OrdStatus.NEW, ExecType.REPLACED, orig_client_order_id=name(1))
-ON = [new_order(1), acknowledged(1)]
+ON: list[JournalEntry] = [new_order(1), acknowledged(1)]
 STORIES: dict[str, tuple[list[JournalEntry], str, str]] = {
     "sent": ([new_order(1)], "PENDING_NEW", "sent, not answered yet"),
     "resting": (ON, "NEW", ""),
