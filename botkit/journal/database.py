@@ -89,7 +89,8 @@ class LockFile:
 
     def __init__(self, path: Path, bot: str) -> None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            # Nobody else may write there, whatever the umask: the control socket lies there too.
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             self._file = path.open("a+", encoding="ascii", errors="replace")
         except OSError as exc:
             raise JournalError(

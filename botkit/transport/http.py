@@ -61,6 +61,8 @@ _OUR_MISTAKE: Final = (httpx.LocalProtocolError, httpcore.LocalProtocolError, Un
 _CONNECTING: Final = ("connection.", "socks.")
 _TUNNELLED: Final = "proxy."  # the proxy has answered our CONNECT; the request follows
 _SUCCESS_CLASS: Final = 2
+# httpcore closes a socket whose TLS handshake times out, but not one where it is canceled.
+_CONNECT_SHARE: Final = 0.8
 Params = Sequence[tuple[str, str]] | Mapping[str, str] | str
 
 
@@ -118,7 +120,8 @@ class HttpLink:
 
         `path` is put behind the base URL's and may carry a query; `params` as text is sent as it
         is (a signature often covers the very bytes), as pairs it is encoded. `deadline_s` covers
-        all of it: waiting for a connection, connecting, sending, and the answer to its last byte.
+        all of it: waiting for a connection, connecting (at most 80 % of it for TCP, and for TLS),
+        sending, and the answer to its last byte.
 
         Raises
         ------
@@ -142,7 +145,10 @@ class HttpLink:
                 self._url(path, params),
                 headers={"accept-encoding": "identity", **self._headers, **(headers or {})},
                 content=content,
-                extensions={"trace": progress.trace, "timeout": {}},
+                extensions={
+                    "trace": progress.trace,
+                    "timeout": {"connect": deadline_s * _CONNECT_SHARE},
+                },
             )
             with trio.fail_after(deadline_s):
                 return await self._answer(request, progress)
