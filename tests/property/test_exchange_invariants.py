@@ -26,6 +26,7 @@ from botkit.matching.exchange import (
     SelfTradeRule,
     StopTriggered,
 )
+from botkit.matching.exchange.money import Rate
 from botkit.matching.exchange.tape import DAY_NS
 from botkit.model import OrdStatus, OrdType, Side, TimeInForce
 from botkit.ports import FeeSchedule
@@ -395,6 +396,24 @@ def test_what_the_events_tell_is_what_the_exchange_holds(
         known += account.history()
     assert heard.balances == held
     assert heard.orders == {order.order_id: order for order in known}
+
+
+@given(
+    bps=st.integers(-9_999, 9_999).map(lambda number: Decimal(number) / 4),
+    parts=st.lists(st.integers(1, 10**6), min_size=2, max_size=5),
+    step=st.sampled_from([1, 100, 12_345]),
+)
+def test_a_lock_covers_the_fees_however_an_order_fills(
+    bps: Decimal, parts: list[int], step: int
+) -> None:
+    rate = Rate(bps)
+    left = sum(parts)
+    reserved = rate.reserve(left, step)
+    for part in parts:
+        left -= part
+        needed = rate.reserve(left, step)
+        assert rate.charge(part, step) + needed <= reserved
+        reserved = needed
 
 
 class Naive:

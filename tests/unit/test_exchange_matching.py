@@ -221,6 +221,47 @@ def test_decrement_of_an_order_by_cash_takes_from_its_cash() -> None:
     assert bench.asks() == []
 
 
+def test_cash_left_over_after_a_decrement_is_canceled() -> None:
+    bench = Bench(ExchangeRules(self_trade=SelfTradeRule.DECREMENT), FREE)
+    bench.sell("bob", "1", "100")
+    bench.sell("ann", "1", "100")
+    bench.sell("bob", "1", "1000")
+    events = bench.buy("ann", None, cash_order_qty=D(250))
+    assert reasons(events) == [
+        (2, CancelReason.SELF_TRADE, "1.0"),
+        (4, CancelReason.REMAINDER, "0.0"),
+    ]
+    left = bench.state("ann", 4)
+    assert (left.cash_order_qty, left.cum_notional) == (D(150), D(100))
+
+
+def test_fill_or_kill_that_would_shrink_against_its_own_kind_is_killed() -> None:
+    bench = Bench(ExchangeRules(self_trade=SelfTradeRule.DECREMENT), FREE)
+    bench.sell("ann", "1", "100")
+    bench.sell("bob", "1", "100")
+    events = bench.buy("ann", "2", "100", time_in_force=TimeInForce.FOK)
+    assert reasons(events) == [(3, CancelReason.NOT_ALL, "2.0")]
+    assert bench.asks() == [("100.0", "2.0")]
+
+
+def test_a_market_order_pays_the_fees_of_every_price_it_meets() -> None:
+    balances = {"EUR": D("200.3"), "BTC": D(3)}
+    bench = Bench(ExchangeRules(spend_what_is_there=True), balances=balances)
+    bench.sell("ann", "1", "100")
+    bench.sell("cat", "1", "100")
+    bench.buy("bob", "2")
+    assert bench.state("bob", 3).cum_qty == D("1.9")
+    assert bench.holds("bob", "EUR") == (D("9.92"), D(0))
+
+
+def test_fees_are_rounded_towards_nothing() -> None:
+    fees = FeeSchedule(maker_bps=D(-3), taker_bps=D(20))
+    bench = Bench(ExchangeRules(fee_digits=2), fees)
+    bench.sell("ann", "0.1", "104.5")
+    (traded,) = only(Execution, bench.buy("bob", "0.1", "104.5"))
+    assert (traded.taker.fee, traded.maker.fee) == (D("0.02"), D(0))
+
+
 def test_stops_follow_the_last_trade_and_run_one_after_another() -> None:
     bench = Bench(fees=FREE)
     for price in ("100", "99", "98"):
