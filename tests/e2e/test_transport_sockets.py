@@ -84,7 +84,7 @@ async def test_nobody_listening_is_unreachable_for_both() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with pytest.raises(VenueUnreachableError, match="cannot connect: .*refused"):
+    with pytest.raises(VenueUnreachableError, match=r"cannot connect: .*refused"):
         async with open_ws(f"ws://127.0.0.1:{port}/"):
             pass
     async with open_http(f"http://127.0.0.1:{port}") as http:
@@ -132,7 +132,7 @@ async def test_a_request_nobody_answers_is_ambiguous_and_sent_once(tls: Tls) -> 
         open_server(Server(http=count), ssl_context=tls[0]) as port,
         open_http(f"https://localhost:{port}", ssl_context=tls[1]) as http,
     ):
-        with pytest.raises(OrderOutcomeUnknownError, match="no answer within 0.3 s"):
+        with pytest.raises(OrderOutcomeUnknownError, match=r"no answer within 0\.3 s"):
             await http.request("POST", "/forget", deadline_s=0.3)
         assert (await http.request("GET", "/")).ok
     assert seen == ["POST", "GET"]
@@ -145,50 +145,65 @@ async def test_a_server_that_stops_before_tls_is_agreed_was_sent_nothing() -> No
     async with listening(stare) as port, open_http(f"https://localhost:{port}") as http:
         with pytest.raises(VenueUnreachableError, match="not sent: "):
             await http.request("POST", "/", deadline_s=0.3)
-        with pytest.raises(VenueUnreachableError, match="no connection within 0.3 s"):
+        with pytest.raises(VenueUnreachableError, match=r"no connection within 0\.3 s"):
             async with open_ws(f"wss://localhost:{port}/", connect_timeout_s=0.3):
                 pass
 
 
-async def test_closing_towards_a_peer_that_reads_nothing_is_bounded_and_resets() -> None:
+async def upgrade_and_ignore(stream: trio.abc.Stream) -> None:
+    """Agree to a WebSocket and read nothing any more."""
+    async with trio.open_nursery() as nursery:
+        request = await trio_websocket.wrap_server_stream(nursery, stream)
+        await request.accept()
+        nursery.cancel_scope.cancel()
+
+
+async def fill(link: WsLink) -> None:
+    """Send until there is no room."""
+    while True:
+        await link.send("x" * 1_000_000)
+
+
+@pytest.mark.parametrize("secure", ["plain", "tls"])
+async def test_a_peer_that_reads_nothing_is_given_up_in_time_and_reset(
+    secure: str, tls: Tls
+) -> None:
+    server_tls, client_tls = tls if secure == "tls" else (None, None)
+    end = "s" if secure == "tls" else ""
     ended: list[str] = []
-    done = trio.Event()
+    given_up, noticed = trio.Event(), trio.Event()
 
     async def deaf(stream: trio.abc.Stream) -> None:
-        async with trio.open_nursery() as nursery:
-            request = await trio_websocket.wrap_server_stream(nursery, stream)
-            await request.accept()
-            nursery.cancel_scope.cancel()  # nothing is read from here on
-        await done.wait()
+        await upgrade_and_ignore(stream)
+        await given_up.wait()
         try:
             while await stream.receive_some():
                 pass
             ended.append("end")
         except trio.BrokenResourceError:
             ended.append("reset")
+        noticed.set()
 
-    async with listening(deaf) as port:
+    async with listening(deaf, server_tls) as port:
         started_at = trio.current_time()
-        with pytest.raises(VenueDisconnectedError, match="no room to send for 0.3 s"):
+        with pytest.raises(VenueDisconnectedError, match=r"no room to send for 0\.3 s"):
             async with open_ws(
-                f"ws://127.0.0.1:{port}/", send_timeout_s=0.3, close_timeout_s=0.3
+                f"ws{end}://localhost:{port}/",
+                send_timeout_s=0.3,
+                close_timeout_s=0.3,
+                ssl_context=client_tls,
             ) as link:
-                while True:
-                    await link.send("x" * 1_000_000)
+                await fill(link)
         assert trio.current_time() - started_at < 5.0
-        done.set()
-        with trio.move_on_after(5.0):
-            while not ended:
-                await trio.sleep(0.01)
+        given_up.set()
+        with trio.fail_after(5.0):
+            await noticed.wait()
     assert ended == ["reset"]
 
 
 async def test_a_close_nobody_answers_is_bounded() -> None:
     async def deaf(stream: trio.abc.Stream) -> None:
-        async with trio.open_nursery() as nursery:
-            request = await trio_websocket.wrap_server_stream(nursery, stream)
-            await request.accept()
-            nursery.cancel_scope.cancel()
+        await upgrade_and_ignore(stream)
         await trio.sleep_forever()
 
     async with listening(deaf) as port:
@@ -208,11 +223,17 @@ async def test_the_port_of_a_server_can_be_chosen_and_is_free_afterwards() -> No
 
 
 @asynccontextmanager
-async def listening(handler: Callable[[trio.abc.Stream], Awaitable[None]]) -> AsyncIterator[int]:
+async def listening(
+    handler: Callable[[trio.abc.Stream], Awaitable[None]], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     """Serve raw streams on a free port."""
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, handler, listeners)
+        if tls is None:
+            nursery.start_soon(trio.serve_listeners, handler, listeners)
+        else:
+            secured = [trio.SSLListener(each, tls) for each in listeners]
+            nursery.start_soon(trio.serve_listeners, handler, secured)
         yield listeners[0].socket.getsockname()[1]
         nursery.cancel_scope.cancel()
 
@@ -323,18 +344,20 @@ async def test_a_proxy_may_be_reached_by_tls(tls: Tls, monkeypatch: pytest.Monke
 
     async with listening(stare) as port:
         monkeypatch.setenv("HTTPS_PROXY", f"https://localhost:{port}")
-        with pytest.raises(VenueUnreachableError, match="no connection within 0.3 s"):
+        with pytest.raises(VenueUnreachableError, match=r"no connection within 0\.3 s"):
             async with open_ws("wss://venue.example/", connect_timeout_s=0.3):
                 pass
 
 
 async def test_a_websocket_library_we_did_not_write_talks_to_our_server(tls: Tls) -> None:
-    async with open_server(SERVER, ssl_context=tls[0]) as port:
-        async with trio_websocket.open_websocket(
+    async with (
+        open_server(SERVER, ssl_context=tls[0]) as port,
+        trio_websocket.open_websocket(
             "localhost", port, "/", use_ssl=tls[1], connect_timeout=5, disconnect_timeout=5
-        ) as other:
-            await other.send_message("hello")
-            assert await other.get_message() == "hello"
+        ) as other,
+    ):
+        await other.send_message("hello")
+        assert await other.get_message() == "hello"
 
 
 async def test_a_client_that_leaves_does_not_disturb_the_others() -> None:
