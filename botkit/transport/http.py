@@ -419,8 +419,12 @@ class _DialedStream(httpcore.AsyncNetworkStream):
         )
         try:
             await secured.do_handshake()
-        except trio.BrokenResourceError as exc:
-            raise httpcore.ConnectError(_reason(exc)) from exc
+        except BaseException as exc:  # httpcore does not close it for us
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(secured)
+            if isinstance(exc, trio.BrokenResourceError):
+                raise httpcore.ConnectError(_reason(exc)) from exc
+            raise
         return _DialedStream(secured)
 
     def get_extra_info(self, info: str) -> Any:
