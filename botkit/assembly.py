@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from botkit.adapter import DryRunOptions, DryRunVenue
 from botkit.clock import Clock
 from botkit.config import (
     Config,
@@ -47,9 +48,13 @@ class PlannedStrategy:
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """A config with all its plug-ins built; nothing has connected."""
+    """A config with all its plug-ins built; nothing has connected.
+
+    `live` says whether orders go to the venues or are matched in this process.
+    """
 
     config: Config
+    live: bool = False
     venues: Mapping[str, Venue]
     strategies: tuple[PlannedStrategy, ...]
     rules: tuple[RiskRule | ScopedRule, ...]
@@ -103,8 +108,10 @@ def _speed(venue: Venue) -> float:
     return venue.speed if isinstance(venue, SimulatedVenue) else 1.0
 
 
-def check(config: Config, known: Sequence[str] = ()) -> Plan:
+def check(config: Config, known: Sequence[str] = (), *, live: bool = False) -> Plan:
     """Find and build every plug-in of `config`; nothing connects.
+
+    Not `live`, a real venue gives its market data and nothing else: see `DryRunVenue`.
 
     Raises
     ------
@@ -119,29 +126,42 @@ def check(config: Config, known: Sequence[str] = ()) -> Plan:
         except ConfigError as exc:
             problems.extend(exc.problems)
 
-    venues = {name: attempt(partial(_build_venue, config, name)) for name in config.venues}
+    venues = {
+        name: attempt(partial(_build_venue, config, name, live=live)) for name in config.venues
+    }
     strategies = [attempt(partial(_plan_strategy, config, each)) for each in config.strategies]
     rules = attempt(partial(build_rules, config)) or ()
     if not known:  # else strategies may be missing, and what they trade
         problems += _untraded(config)
     if problems:
         raise ConfigError([config.located(problem) for problem in problems])
-    return Plan(config=config, venues=venues, strategies=tuple(strategies), rules=rules)
+    return Plan(config=config, live=live, venues=venues, strategies=tuple(strategies), rules=rules)
 
 
-def _build_venue(config: Config, name: str) -> Venue:
+def _build_venue(config: Config, name: str, *, live: bool) -> Venue:
     table = config.venues[name]
     source = f"{config.source}: venues.{name}"
     plugin: Any = load_plugin("botkit.venues", table.type, f"{source}.type")
     symbols = (symbol for each in config.strategies for symbol in each.symbols)
+    market_data = getattr(plugin, "market_data", None)
+    options = dict(table.options)
+    paper = options.pop("paper", {}) if market_data is not None else {}
     setup = VenueSetup(
         name=name,
-        options=table.options,
+        options=options,
         symbols=tuple(dict.fromkeys(s for s in symbols if s.partition(":")[0] == name)),
         source=source,
         base_dir=config.base_dir_of(f"venues.{name}"),
     )
+    dry_run = structure(DryRunOptions, paper, source, key="paper")
+    if market_data is not None and not live:
+        return DryRunVenue(market_data(setup), dry_run)
     venue: Venue = plugin.from_setup(setup)
+    if venue.keeps_orders and not live:
+        raise ConfigError(
+            f"{source}.type: {table.type!r} cannot be had without its orders, since it has no "
+            "market_data(); add --live to send real orders"
+        )
     return venue
 
 

@@ -69,6 +69,7 @@ __all__ = [
     "SimulatedVenue",
     "Traded",
     "Venue",
+    "VenuePlugin",
     "VenueSetup",
     "Verdict",
     "WatchingRule",
@@ -148,8 +149,21 @@ class VenueSetup:
     now_ns: Callable[[], int] = wall_time_ns
 
 
+class VenuePlugin(Protocol):
+    """What an entry point of `botkit.venues` names: a class that venues are built by.
+
+    One whose venue is outside this process has a classmethod `market_data(setup)` as well, which
+    returns a `botkit.adapter.MarketDataVenue`: all that a dry run may have of the venue.
+    """
+
+    @classmethod
+    def from_setup(cls, setup: VenueSetup) -> "Venue":
+        """Build from the config; opens nothing. Raises `ConfigError` with every problem."""
+        ...
+
+
 class Venue(Protocol):
-    """A place that takes orders. Built by `from_setup`, closed by cancelling `run`."""
+    """A place that takes orders. Built by `VenuePlugin.from_setup`, closed by cancelling `run`."""
 
     name: str
     capabilities: Capabilities
@@ -159,11 +173,6 @@ class Venue(Protocol):
     keeps_orders: bool
     """Whether orders and holdings outlive this process. False: they are matched in it and end with
     it, so that every run starts from the configured balances and no position is carried over."""
-
-    @classmethod
-    def from_setup(cls, setup: VenueSetup) -> "Venue":
-        """Build from the config; opens nothing. Raises `ConfigError` with every problem."""
-        ...
 
     async def prepare(self) -> None:
         """Fetch what must be known before anything runs: the instruments above all."""

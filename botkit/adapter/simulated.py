@@ -14,7 +14,7 @@ import numpy as np
 import trio
 
 from botkit.clock import Clock
-from botkit.errors import VenueError
+from botkit.errors import ConfigError, VenueError
 from botkit.matching.exchange import Exchange, ExchangeEvent, ExchangeRules
 from botkit.matching.exchange.traders import TraderParams, Traders
 from botkit.model import Instrument
@@ -71,10 +71,20 @@ class SimulatorSetup:
     pace: float = 1.0
     quiet: bool = False
 
+    def decided(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what holds of a simulator's quirks; raise `ConfigError` for one it has not."""
+        unknown = [name for name in self.quirks if name not in defaults]
+        if unknown:
+            allowed = ", ".join(defaults)
+            raise ConfigError([f"quirk: found {name!r}, allowed: {allowed}" for name in unknown])
+        return {**defaults, **self.quirks}
+
 
 class Simulator(Protocol):
     """An exchange of a venue's own protocol. Entry points of `botkit.simulators` are such."""
 
+    title: str
+    """What it simulates, for people."""
     server: Server
     members: Sequence[Member]
     market: "SimulatedMarket"

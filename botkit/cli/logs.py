@@ -1,14 +1,24 @@
 """Log lines: structured, stamped by the bot's clock, free of secrets."""
 
+import contextlib
 import datetime as dt
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Literal
 
 import structlog
 
 from botkit.engine.core import Log
 
-__all__ = ["LEVELS", "LogForm", "build_log", "format_time", "render_line", "without_secrets"]
+__all__ = [
+    "LEVELS",
+    "LogForm",
+    "build_log",
+    "format_time",
+    "library_logs",
+    "render_line",
+    "without_secrets",
+]
 
 LogForm = Literal["console", "json"]
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
@@ -103,3 +113,35 @@ def format_time(time_ns: int) -> str:
     """Return a time as ISO 8601 in UTC, to the millisecond."""
     time = dt.datetime.fromtimestamp(time_ns // NS_PER_S, tz=dt.UTC)
     return f"{time:%Y-%m-%dT%H:%M:%S}.{time_ns % NS_PER_S // 1_000_000:03d}Z"
+
+
+@contextlib.contextmanager
+def library_logs(log: Log) -> Iterator[None]:
+    """Have what adapters and the transport say by `logging` said by `log` for the block's length.
+
+    They know nothing of the bot; its lines are stamped and freed of secrets like all others.
+    """
+    handler = _Bridge(log)
+    loggers = [logging.getLogger(name) for name in ("botkit", "venues")]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.propagate = False
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+            logger.propagate = True
+
+
+class _Bridge(logging.Handler):
+    """Hands records on; levels have the same names in lower case."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.INFO)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say one record."""
+        level = record.levelname.lower()
+        self._log(level if level in LEVELS else "info", record.getMessage(), {})

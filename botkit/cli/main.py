@@ -22,6 +22,7 @@ __all__ = ["cli", "main", "run_main"]
 COMMANDS: Final = {
     "run": ("run_command", "Run a bot on paper (or, with --live, for real)."),
     "check": ("check_command", "Load a config and build everything in it, without running."),
+    "serve": ("serve_command", "Run a simulated exchange that speaks a venue's protocol."),
     "new": ("new_command", "Write a new strategy or risk rule, and its test."),
     "list": ("list_command", "List the plug-ins: venues, strategies, risk rules."),
     "show-config": ("show_config_command", "Print a config as it takes effect, secrets masked."),
@@ -41,7 +42,7 @@ COMMANDS: Final = {
 
 # How `botkit --help` groups them; a command that is not here stands under "More".
 SECTIONS: Final = {
-    "Start": ("new", "check", "doctor", "run"),
+    "Start": ("new", "check", "doctor", "run", "serve"),
     "Look at a run, also while it goes on": (
         "status",
         "history",

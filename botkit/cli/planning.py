@@ -11,7 +11,9 @@ from botkit.watch import problems_of
 __all__ = ["make_plan"]
 
 
-def make_plan(session: Session, paths: str | Sequence[str], overrides: Sequence[str]) -> Plan:
+def make_plan(
+    session: Session, paths: str | Sequence[str], overrides: Sequence[str], *, live: bool = False
+) -> Plan:
     """Load a config and build its plug-ins; from here on its secrets are kept out of messages.
 
     Raises
@@ -23,4 +25,4 @@ def make_plan(session: Session, paths: str | Sequence[str], overrides: Sequence[
     if reading.config is None:
         raise ConfigError(reading.problems)
     session.redact = reading.config.redact
-    return check(reading.config, (*reading.problems, *problems_of(reading.config)))
+    return check(reading.config, (*reading.problems, *problems_of(reading.config)), live=live)

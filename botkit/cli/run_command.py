@@ -5,12 +5,13 @@ from typing import Any, get_args
 
 import click
 
+from botkit.assembly import Plan
 from botkit.cli.key_files import exposed_key_files
 from botkit.cli.logs import LEVELS, LogForm
 from botkit.cli.planning import make_plan
 from botkit.cli.running import RunOptions, run
 from botkit.cli.session import Session, configs_argument, set_option
-from botkit.config import Config, parse_duration
+from botkit.config import parse_duration
 from botkit.errors import ConfigError
 
 __all__ = ["command"]
@@ -79,8 +80,8 @@ def command(
     unless --live is given. The exit code says how it ended: 0 nothing of ours rests at a venue,
     1 error, 2 usage or configuration, 3 orders may rest, 4 stopped by risk.
     """
-    plan = make_plan(session, configs, overrides)
-    _refuse_mode(plan.config, live=live)
+    plan = make_plan(session, configs, overrides, live=live)
+    _refuse_mode(plan)
     for told in exposed_key_files(plan.config) if live else ():
         session.complain(f"warning: {told}")
     options = RunOptions(
@@ -93,17 +94,11 @@ def command(
     return int(run(plan, session, options))
 
 
-def _refuse_mode(config: Config, *, live: bool) -> None:
-    """Raise unless every venue is one that what was asked for makes sense with."""
-    real = [name for name, venue in config.venues.items() if venue.type != "paper"]
-    if live and not real:
+def _refuse_mode(plan: Plan) -> None:
+    """Raise if the run is to be live and there is nothing to be live on."""
+    if plan.live and not any(venue.keeps_orders for venue in plan.venues.values()):
         raise ConfigError(
-            f"{config.source}: --live, but the venues are all of type paper "
-            f"({', '.join(config.venues)}): there is nothing to be live on; leave --live out, or "
+            f"{plan.config.source}: --live, but the venues are all matched in this process "
+            f"({', '.join(plan.venues)}): there is nothing to be live on; leave --live out, or "
             "configure a real venue"
-        )
-    if real and not live:
-        raise ConfigError(
-            f"{config.source}: venues {', '.join(real)} are real ones, and this botkit cannot yet "
-            'match their orders on paper: use type = "paper", or --live to send real orders'
         )

@@ -16,7 +16,7 @@ import trio
 from botkit.assembly import Plan, assemble, replay_run_id
 from botkit.backtest import drive
 from botkit.cli.earlier_runs import settle_earlier_runs
-from botkit.cli.logs import LogForm, format_time, without_secrets
+from botkit.cli.logs import LogForm, format_time, library_logs, without_secrets
 from botkit.cli.opening import opening_inventory
 from botkit.cli.screen import Screen
 from botkit.cli.session import Session
@@ -84,6 +84,7 @@ def run(plan: Plan, session: Session, options: RunOptions) -> ExitCode:
             plan, journal, screen, session, options=options, switch=switch, control=control
         )
         stack.enter_context(the_run.lookout)
+        stack.enter_context(library_logs(the_run.say))
         clock = BacktestClock() if full_speed else None
         return trio.run(the_run.main, clock, clock=clock)
 
@@ -125,13 +126,13 @@ class _Run:
         self._options = options
         self._switch = switch
         self._control = control
-        self._mode = "PAPER"
+        self._mode = "LIVE" if plan.live else "PAPER"
         self._exit_code = ExitCode.CLEAN
         self.lookout = Lookout(
             None if plan.is_full_speed() else plan.config,
             mode=self._mode,
             redact=session.redact,
-            log=self._tell,
+            log=self.say,
         )
 
     async def main(self, backtest_clock: BacktestClock | None) -> ExitCode:
@@ -200,7 +201,7 @@ class _Run:
         finish()
         return self._exit_code
 
-    def _tell(self, level: str, message: str, fields: Mapping[str, object]) -> None:
+    def say(self, level: str, message: str, fields: Mapping[str, object]) -> None:
         self._screen.log(level, message, fields)  # which is another once there is a clock
 
     # --- before -----------------------------------------------------------------------------
@@ -208,11 +209,12 @@ class _Run:
     def _banner(self, *, full_speed: bool) -> str:
         config = self._plan.config
         what = "a replay at full speed" if full_speed else "orders are matched in this process"
+        what = "real orders at real venues" if self._plan.live else f"{what}, no money moves"
         who = ", ".join(
             f"{each.config.name} on {' '.join(each.config.symbols)}"
             for each in self._plan.strategies
         )
-        return f"{self._mode}  {config.bot.name}: {who} ({what}, no money moves)"
+        return f"{self._mode}  {config.bot.name}: {who} ({what})"
 
     def _origin_ns(self, default_ns: int) -> int:
         """Return the time the earliest recording starts with; `default_ns` if there is none."""

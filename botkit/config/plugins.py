@@ -26,7 +26,7 @@ __all__ = [
     "refuse_shadow",
 ]
 
-Group = Literal["botkit.venues", "botkit.risk", "botkit.strategies"]
+Group = Literal["botkit.venues", "botkit.simulators", "botkit.risk", "botkit.strategies"]
 
 
 def names(group: Group) -> list[str]:

@@ -2,13 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
+import numpy as np
 import trio
 
 from botkit.clock import Clock
 from botkit.engine import Engine
-from botkit.errors import VenueDisconnectedError
+from botkit.errors import VenueAuthenticationError, VenueDisconnectedError, VenueError
 from botkit.model import Tick, VenueStatus
 from botkit.ports import Venue
+from botkit.transport import BudgetedVenue, supervise
 
 __all__ = ["serve_links", "serve_timers"]
 
@@ -40,25 +42,44 @@ async def serve_links(
 async def _serve_venue(
     engine: Engine, venue: Venue, clock: Clock, failures: list[Exception]
 ) -> None:
-    """Serve one venue; should that end before we cancel it, say so and have the run stop."""
+    """Serve one venue, again and again; should that end before we cancel it, stop the run.
+
+    A lost link is made anew, with back-off; what trying again would not mend ends the run.
+    """
+    told: list[str] = []
+
+    def lost(loss: VenueError) -> None:
+        if told != [str(loss)]:
+            told[:] = [str(loss)]
+            engine.handle(_down(venue, f"the link was lost: {loss}", clock))
+
     try:
-        await venue.run(engine.handle, clock)
+        await supervise(
+            lambda: venue.run(engine.handle, clock),
+            name=venue.name,
+            rng=np.random.default_rng(),
+            budget=venue.connect_budget if isinstance(venue, BudgetedVenue) else None,
+            on_loss=lost,
+            fatal=(VenueAuthenticationError,),  # a frame we cannot read may come right anew
+        )
         failure: Exception = VenueDisconnectedError(f"{venue.name} ended its link by itself")
     except Exception as exc:  # noqa: BLE001  raised again once the other venues are done
         failure = exc
     failures.append(failure)
     reason = f"the link to {venue.name} failed: {failure}"
-    engine.handle(
-        VenueStatus(
-            venue=venue.name,
-            market_data=False,
-            private=False,
-            order_entry=False,
-            reason=reason,
-            receive_time_ns=clock.now_ns(),
-        )
-    )
+    engine.handle(_down(venue, reason, clock))
     engine.lifecycle.want_stop(reason)
+
+
+def _down(venue: Venue, reason: str, clock: Clock) -> VenueStatus:
+    return VenueStatus(
+        venue=venue.name,
+        market_data=False,
+        private=False,
+        order_entry=False,
+        reason=reason,
+        receive_time_ns=clock.now_ns(),
+    )
 
 
 async def serve_timers(engine: Engine, clock: Clock) -> None:

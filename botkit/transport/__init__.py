@@ -4,6 +4,7 @@ Venues and their simulators import this; it knows nothing of orders or the engin
 """
 
 from botkit.transport.budget import Budget as Budget
+from botkit.transport.budget import BudgetedVenue as BudgetedVenue
 from botkit.transport.budget import RateLimit as RateLimit
 from botkit.transport.dialing import Dial as Dial
 from botkit.transport.dialing import Target as Target

@@ -3,11 +3,12 @@
 import collections
 import math
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import attrs
 import trio
 
-__all__ = ["Budget", "RateLimit"]
+__all__ = ["Budget", "BudgetedVenue", "RateLimit"]
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -104,3 +105,10 @@ class RateLimit:
         """Refuse everything for `seconds`."""
         for budget in self.budgets:
             budget.hold(seconds)
+
+
+@runtime_checkable
+class BudgetedVenue(Protocol):
+    """A venue that counts connections: each attempt to connect takes one of its budget."""
+
+    connect_budget: Budget

@@ -113,7 +113,6 @@ class GuardedStream(trio.abc.Stream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of `data`, or abort the connection and raise `trio.BrokenResourceError`."""
-        await trio.lowlevel.checkpoint_if_cancelled()  # nothing is under way yet
         with trio.move_on_after(self._send_timeout_s, shield=True) as scope:
             try:
                 await self.transport_stream.send_all(data)

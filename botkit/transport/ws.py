@@ -141,7 +141,6 @@ class WsLink:
         with trio.move_on_after(patience_s, shield=True):
             await self._connection.aclose(code, reason or None)
             await self._stream.aclose()
-        await self._stream.abort()
 
     async def abort(self) -> None:
         """Reset the connection at once, without a good-bye: what is not sent yet is dropped."""

@@ -90,6 +90,7 @@ TRADED: Final = (
 class FinerySimulator:
     """Implements `botkit.adapter.Simulator`. Members `alice`, `bob` and `carol` may trade."""
 
+    title = "Finery Markets"
     members: Sequence[Member] = tuple(
         Member(
             name=name,
@@ -102,7 +103,7 @@ class FinerySimulator:
     )
 
     def __init__(self, setup: SimulatorSetup) -> None:
-        self.quirks: dict[str, Any] = {**QUIRKS, **setup.quirks}
+        self.quirks = setup.decided(QUIRKS)
         self.market = SimulatedMarket(
             setup,
             TRADED,
