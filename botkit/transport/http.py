@@ -66,13 +66,16 @@ _CONNECT_SHARE: Final = 0.8
 Params = Sequence[tuple[str, str]] | Mapping[str, str] | str
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class HttpReply:
     """An answer: status, headers by lower-case name, and the body, decompressed."""
 
     status: int
-    headers: Mapping[str, str] = attrs.field(repr=False)
+    headers: Mapping[str, str]
     body: bytes
+
+    def __repr__(self) -> str:  # either may hold a token
+        return f"HttpReply({self.status}, {len(self.body)} bytes)"
 
     @property
     def ok(self) -> bool:

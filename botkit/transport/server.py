@@ -23,14 +23,17 @@ __all__ = ["HttpRequest", "Server", "ServerLimits", "open_server"]
 _RECEIVE_BYTES: Final = 65_536
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class HttpRequest:
     """A request as it came: `target` is path and query; header names are in lower case."""
 
     method: str
     target: str
-    headers: Mapping[str, str] = attrs.field(repr=False)
+    headers: Mapping[str, str]
     body: bytes = b""
+
+    def __repr__(self) -> str:  # the rest may hold a key or a signature
+        return f"HttpRequest({self.method} {self.path}, {len(self.body)} bytes)"
 
     @property
     def path(self) -> str:

@@ -329,9 +329,11 @@ async def test_nothing_of_a_request_is_logged(
     assert "k3y" not in caplog.text + shown
 
 
-async def test_headers_of_a_reply_and_a_request_are_not_shown(autojump_clock: MockClock) -> None:
-    assert "token" not in repr(HttpReply(200, {"set-cookie": "token"}, b""))
-    assert "token" not in repr(HttpRequest("GET", "/", {"authorization": "token"}))
+def test_a_reply_and_a_request_show_nothing_that_may_be_secret() -> None:
+    reply = HttpReply(200, {"set-cookie": "t0ken"}, b"t0ken")
+    request = HttpRequest("GET", "/a?sign=t0ken", {"authorization": "t0ken"}, b"t0ken")
+    assert repr(reply) == "HttpReply(200, 5 bytes)"
+    assert repr(request) == "HttpRequest(GET /a, 5 bytes)"
 
 
 @pytest.mark.parametrize("url", ["ws://x/", "http://", "ftp://x/"])
