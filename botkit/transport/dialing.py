@@ -18,6 +18,7 @@ __all__ = ["Dial", "Target", "connect"]
 Dial = Callable[[str, int], Awaitable[trio.abc.Stream]]
 """Connect to (host, port) without TLS; raises `OSError`. Tests hand in a simulated network's."""
 
+USER_AGENT: Final = "botkit"  # some venues' gates turn away who gives none
 _PORTS: Final = {"ws": 80, "http": 80, "wss": 443, "https": 443}
 _HEAD_MAX: Final = 16_384
 _SUCCESS_CLASS: Final = 2
@@ -35,16 +36,16 @@ class Target:
     @classmethod
     def of(cls, url: str, schemes: tuple[str, ...]) -> "Target":
         """Take `url` apart; raise `ConfigError` if it is not one of `schemes` with a host."""
-        parts = urllib.parse.urlsplit(url)
         try:
+            parts = urllib.parse.urlsplit(url)
             port = parts.port
-        except ValueError:
-            port = 0
-        if parts.scheme not in schemes or not parts.hostname or port == 0:
+        except ValueError:  # a port or an IPv6 address that is none
+            parts, port = urllib.parse.urlsplit(url.partition(":")[0] + ":"), 0
+        if not url.isascii() or parts.scheme not in schemes or not parts.hostname or port == 0:
             shown = f"{parts.scheme or '?'}://{parts.hostname or '?'}"
             raise ConfigError(
                 f"the URL {shown} is not usable: it needs one of {', '.join(schemes)}, a host, "
-                "and a port between 1 and 65535 if it names one"
+                "a port between 1 and 65535 if it names one, and nothing but ASCII"
             )
         query = f"?{parts.query}" if parts.query else ""
         default = _PORTS.get(parts.scheme, 0)

@@ -21,7 +21,7 @@ from botkit.errors import (
     VenueProtocolError,
     VenueUnreachableError,
 )
-from botkit.transport.dialing import Dial, Target
+from botkit.transport.dialing import USER_AGENT, Dial, Target
 from botkit.transport.inflating import inflate
 
 __all__ = ["HttpLimits", "HttpLink", "HttpReply", "open_http"]
@@ -61,6 +61,7 @@ _OUR_MISTAKE: Final = (httpx.LocalProtocolError, httpcore.LocalProtocolError, Un
 _CONNECTING: Final = ("connection.", "socks.")
 _TUNNELLED: Final = "proxy."  # the proxy has answered our CONNECT; the request follows
 _SUCCESS_CLASS: Final = 2
+_HEADERS: Final = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
 # httpcore closes a socket whose TLS handshake times out, but not one where it is canceled.
 _CONNECT_SHARE: Final = 0.8
 Params = Sequence[tuple[str, str]] | Mapping[str, str] | str
@@ -146,7 +147,7 @@ class HttpLink:
             request = httpx.Request(
                 method,
                 self._url(path, params),
-                headers={"accept-encoding": "identity", **self._headers, **(headers or {})},
+                headers={**_HEADERS, **self._headers, **(headers or {})},
                 content=content,
                 extensions={
                     "trace": progress.trace,
@@ -309,7 +310,6 @@ class _Clients:
         finally:
             self._in_use -= 1
             self._used_at = trio.current_time()
-            self._client.cookies.clear()
 
     async def aclose(self) -> None:
         """Close every connection."""

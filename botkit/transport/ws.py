@@ -14,6 +14,7 @@ import trio_websocket
 import wsproto.utilities
 
 from botkit.errors import (
+    ConfigError,
     FeedStaleError,
     HandshakeRefusedError,
     VenueDisconnectedError,
@@ -21,7 +22,7 @@ from botkit.errors import (
     VenueProtocolError,
     VenueUnreachableError,
 )
-from botkit.transport.dialing import Dial, Target, connect
+from botkit.transport.dialing import USER_AGENT, Dial, Target, connect
 from botkit.transport.streams import GuardedStream
 
 __all__ = ["WsLimits", "WsLink", "open_ws", "serve_ws"]
@@ -82,6 +83,12 @@ class WsLink:
         """The code the link was closed with; None while it is open, 1006 if it broke."""
         closed = self._connection.closed
         return closed.code if closed else None
+
+    @property
+    def close_reason(self) -> str:
+        """What the peer said when it closed; "" if nothing."""
+        closed = self._connection.closed
+        return (closed.reason or "") if closed else ""
 
     async def receive_batch(self) -> list[bytes]:
         """Wait for a message and return what is there, at least one, text as UTF-8.
@@ -177,10 +184,12 @@ async def open_ws(
     proxies of the environment are used and TLS is verified as `botkit.transport.connect` says;
     `dial` replaces the network.
 
-    Raises `ConfigError` for a URL that is none, `VenueUnreachableError` if there is no connection
-    or the server does not upgrade it. What the block raises leaves as it is, in no group.
+    Raises `ConfigError` for a URL or a header that is none, `VenueUnreachableError` if there is no
+    connection or the server does not upgrade it (`HandshakeRefusedError` if it says so). What the
+    block raises leaves as it is, in no group.
     """
     target = Target.of(url, _SCHEMES)
+    sent_headers = _encoded(target, headers or {})
     limits = WsLimits(
         send_timeout_s=send_timeout_s,
         close_timeout_s=close_timeout_s,
@@ -199,7 +208,7 @@ async def open_ws(
             target.authority,
             target.resource,
             subprotocols=subprotocols,
-            extra_headers=[(k.encode(), v.encode()) for k, v in (headers or {}).items()],
+            extra_headers=sent_headers,
             message_queue_size=_QUEUED_MESSAGES,
             max_message_size=max_message_size,
             receive_buffer_size=None,
@@ -244,6 +253,19 @@ async def serve_ws(
             await handler(link)
     except (VenueDisconnectedError, VenueProtocolError):
         return
+
+
+def _encoded(target: Target, headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Return the headers as they are sent; raise `ConfigError` for one that cannot be."""
+    headers = {"User-Agent": USER_AGENT, **headers}
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable() and value == value.strip()):
+            raise ConfigError(
+                f"{target}: the value of the header {name} has a character that HTTP does not "
+                "allow; look at the key for a line break, a space at its end or a letter beyond "
+                "ASCII"
+            )
+    return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
 
 
 @asynccontextmanager

@@ -326,6 +326,19 @@ async def test_a_proxy_that_refuses_was_asked_before_anything_was_sent(
     assert "s3cret" not in f"{caught.value} {refused.value}"
 
 
+async def test_a_venue_that_stares_behind_its_proxy_was_sent_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def stare(_stream: trio.abc.Stream) -> None:
+        await trio.sleep_forever()
+
+    async with listening(stare) as port, listening(Proxy().serve) as proxy_port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy_port}")
+        async with open_http(f"https://localhost:{port}") as http:
+            with pytest.raises(VenueUnreachableError, match="not sent"):
+                await http.request("POST", "/order", deadline_s=0.3)
+
+
 async def test_a_proxy_that_hangs_up_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     async def hang_up(stream: trio.abc.Stream) -> None:
         await stream.receive_some()

@@ -120,6 +120,21 @@ async def test_a_status_of_failure_or_a_redirect_is_a_reply_as_well(
     assert (reply.status, reply.ok, reply.body) == (503, False, b"busy")
 
 
+async def test_who_asks_is_told_and_compression_is_not_asked_for(
+    autojump_clock: MockClock,
+) -> None:
+    seen: list[tuple[str | None, str | None]] = []
+
+    async def look(request: HttpRequest) -> HttpReply:
+        seen.append((request.headers.get("user-agent"), request.headers.get("accept-encoding")))
+        return HttpReply(200, {}, b"")
+
+    async with serving(look) as network, open_http(BASE, dial=network.dial) as http:
+        await http.request("GET", "/")
+        await http.request("GET", "/", headers={"User-Agent": "mine"})
+    assert seen == [("botkit", "identity"), ("mine", "identity")]
+
+
 async def test_cookies_are_not_kept(autojump_clock: MockClock) -> None:
     seen: list[str | None] = []
 

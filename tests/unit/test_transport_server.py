@@ -91,6 +91,19 @@ async def test_an_upgrade_can_be_refused_before_it_happens(autojump_clock: MockC
             assert await link.receive_batch() == [b"/?key=good"]
 
 
+async def test_the_headers_of_an_upgrade_are_the_handlers_to_see(
+    autojump_clock: MockClock,
+) -> None:
+    async def look(request: HttpRequest, link: WsLink) -> None:
+        await link.send(f"{request.headers['user-agent']} {request.headers['x-key']}")
+
+    async with (
+        serving(Server(http=tell, ws=look)) as network,
+        open_ws(f"ws://{HOST}/", headers={"X-Key": "k"}, dial=network.dial) as link,
+    ):
+        assert await link.receive_batch() == [b"botkit k"]
+
+
 async def test_without_websockets_an_upgrade_is_a_request_like_others(
     autojump_clock: MockClock,
 ) -> None:

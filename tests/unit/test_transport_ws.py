@@ -13,6 +13,7 @@ from wsproto.events import AcceptConnection, CloseConnection, Ping, Request, Tex
 from botkit.errors import (
     ConfigError,
     FeedStaleError,
+    HandshakeRefusedError,
     VenueDisconnectedError,
     VenueProtocolError,
     VenueUnreachableError,
@@ -145,14 +146,27 @@ async def test_a_server_that_does_not_upgrade_is_unreachable_at_once(
     said: bytes, told: str, autojump_clock: MockClock
 ) -> None:
     async with answering(said) as network:
-        with pytest.raises(VenueUnreachableError, match=told):
+        with pytest.raises(VenueUnreachableError, match=told) as caught:
             async with open_ws(URL, dial=network.dial):
                 pass
         assert trio.current_time() < 3.0
+    refused = isinstance(caught.value, HandshakeRefusedError)
+    assert refused is (" instead" in told)
+    assert not refused or str(caught.value.status) in told
 
 
 @pytest.mark.parametrize(
-    "url", ["http://x/", "ws:///path", "ws://h:99999/", "ws://h:0/", "wss", "ws://u:pw@/"]
+    "url",
+    [
+        "http://x/",
+        "ws:///path",
+        "ws://h:99999/",
+        "ws://h:0/",
+        "wss",
+        "ws://u:pw@/",
+        "ws://[pw",
+        "ws://h/é",
+    ],
 )
 async def test_a_url_that_is_none_is_a_mistake_in_the_config(
     url: str, autojump_clock: MockClock
@@ -161,6 +175,16 @@ async def test_a_url_that_is_none_is_a_mistake_in_the_config(
         async with open_ws(url):
             pass
     assert "pw" not in str(caught.value)
+
+
+async def test_a_header_that_cannot_be_sent_is_named_without_its_value(
+    autojump_clock: MockClock,
+) -> None:
+    for value in ("s3cret\n", "s3cret\r\nX: y", "s3cret ", "s3crét"):
+        with pytest.raises(ConfigError, match="header X-Key has a character") as caught:
+            async with open_ws(URL, headers={"X-Key": value}):
+                pass
+        assert "s3cr" not in str(caught.value)
 
 
 async def test_what_came_before_a_close_is_read_before_its_code(
@@ -176,7 +200,7 @@ async def test_what_came_before_a_close_is_read_before_its_code(
         assert await link.receive_batch() == [b"two"]
         with pytest.raises(VenueDisconnectedError, match="closed with code 4001 'maintenance'"):
             await link.receive_batch()
-    assert link.close_code == 4001
+    assert (link.close_code, link.close_reason) == (4001, "maintenance")
 
 
 async def test_sending_after_the_end_tells_why_it_ended(autojump_clock: MockClock) -> None:
