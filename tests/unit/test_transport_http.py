@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import logging
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -399,3 +400,14 @@ def test_inflating_stops_at_the_limit_and_at_nonsense() -> None:
             inflate(broken, 4000)
     with pytest.raises(VenueProtocolError, match="more than the 3999 bytes"):
         inflate(zlib.compress(plain), 3999)
+
+
+def test_a_bomb_is_stopped_before_it_fills_the_memory() -> None:
+    bomb = zlib.compress(bytes(16_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(VenueProtocolError, match="more than the 1000 bytes"):
+            inflate(bomb, 1000)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
