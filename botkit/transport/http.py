@@ -59,7 +59,6 @@ _NOT_SENT: Final = (
 _OUR_MISTAKE: Final = (httpx.LocalProtocolError, httpcore.LocalProtocolError, UnicodeError)
 # What httpcore does before the first byte of a request; anything else counts as sending.
 _CONNECTING: Final = ("connection.", "socks.")
-_TUNNELLED: Final = "proxy."  # the proxy has answered our CONNECT; the request follows
 _SUCCESS_CLASS: Final = 2
 _HEADERS: Final = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
 # httpcore closes a socket whose TLS handshake times out, but not one where it is canceled.
@@ -242,10 +241,7 @@ class _Progress:
 
     async def trace(self, event: str, _details: Mapping[str, Any]) -> None:
         """Take note of what httpcore does. An event that we do not know counts as sending."""
-        if event.startswith(_TUNNELLED):
-            self.sending = False
-        elif not event.startswith(_CONNECTING):
-            self.sending = True
+        self.sending = self.sending or not event.startswith(_CONNECTING)
 
     def failure(
         self, what: str, method: str, reason: str, exc: BaseException | None = None
