@@ -1,0 +1,92 @@
+"""The outbox between the engine's plain calls and a venue's socket."""
+
+from decimal import Decimal
+
+from botkit.adapter import Outbox, Outgoing
+from botkit.model import (
+    AskListing,
+    CancelOrder,
+    ClientOrderId,
+    Event,
+    NewOrder,
+    RequestKind,
+    SendFailed,
+    Side,
+)
+
+
+def order(number: int) -> NewOrder:
+    return NewOrder(
+        client_order_id=ClientOrderId(f"demo-r-{number}"),
+        symbol="v:A-B",
+        strategy="s",
+        side=Side.BUY,
+        order_qty=Decimal(1),
+        price=Decimal(1),
+        transact_time_ns=number,
+    )
+
+
+def cancel(number: int) -> CancelOrder:
+    return CancelOrder(
+        client_order_id=ClientOrderId(f"demo-r-{number}"), symbol="v:A-B", transact_time_ns=9
+    )
+
+
+def opened() -> tuple[Outbox, list[Event]]:
+    told: list[Event] = []
+    outbox = Outbox(told.append)
+    outbox.open()
+    return outbox, told
+
+
+async def test_cancels_overtake_everything_that_waits() -> None:
+    outbox, _ = opened()
+    requests: list[Outgoing] = [order(1), order(2), cancel(1), order(3), cancel(2)]
+    for request in requests:
+        outbox.put(request)
+    taken = [await outbox.take() for _ in requests]
+    assert taken == [cancel(1), cancel(2), order(1), order(2), order(3)]
+
+
+async def test_second_cancel_of_an_order_that_waits_is_left_out() -> None:
+    outbox, _ = opened()
+    outbox.put(cancel(1))
+    outbox.put(cancel(1))
+    assert await outbox.take() == cancel(1)
+    assert len(outbox) == 0
+
+
+def test_closed_it_gives_requests_back_as_not_sent() -> None:
+    told: list[Event] = []
+    outbox = Outbox(told.append)
+    outbox.put(order(1))
+    outbox.put(cancel(1))
+    assert [(e.request, e.reached_venue) for e in told if isinstance(e, SendFailed)] == [
+        (RequestKind.NEW, False),
+        (RequestKind.CANCEL, False),
+    ]
+    assert len(outbox) == 0
+
+
+def test_a_question_gets_no_answer_while_it_is_closed() -> None:
+    told: list[Event] = []
+    outbox = Outbox(told.append)
+    outbox.put(AskListing(venue="v", listing_id=1))
+    assert told == []
+    assert len(outbox) == 0
+
+
+def test_closing_gives_back_what_nobody_had_taken_and_says_why() -> None:
+    outbox, told = opened()
+    outbox.put(order(1))
+    outbox.close("not sent: the gateway is gone")
+    (failure,) = told
+    assert isinstance(failure, SendFailed)
+    assert (failure.client_order_id, failure.text) == (
+        "demo-r-1",
+        "not sent: the gateway is gone",
+    )
+    outbox.put(order(2))
+    assert isinstance(told[1], SendFailed)
+    assert told[1].text == "not sent: the gateway is gone"
