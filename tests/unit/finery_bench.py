@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import trio
 
-from botkit.model import Event, Side
+from botkit.model import Event, Side, VenueStatus
 from botkit.testing.conformance_session import Session
 from botkit.testing.simulated import SimulatedVenueCase, SimulatedVenuePair, open_simulated
 from venues.finery.simulator import FinerySimulator
@@ -75,6 +75,7 @@ async def open_bench(
         assert isinstance(pair.simulator, FinerySimulator)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(session.serve)
+            await session.expect(VenueStatus, "VenueStatus that is up", lambda status: status.up)
             await session.touch()
             yield Bench(session=session, pair=pair, simulator=pair.simulator)
             nursery.cancel_scope.cancel()

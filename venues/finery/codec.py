@@ -232,7 +232,7 @@ class Codec:
         ]
         return [*self.balances(snapshot.positions), *reports, Bound("P", "")]
 
-    def balances(self, rows: list[wire.Position]) -> list[Event | Notice]:
+    def balances(self, rows: list[wire.Position]) -> list[Balance]:
         """Return what is held of each currency, over all counterparties."""
         totals: dict[str, int] = {}
         for row in rows:

@@ -60,6 +60,8 @@ class FineryOptions:
         The heartbeat: how often, and after how long without an answer the link is dead.
     answer_within
         How long a reply to a question may take.
+    balances_every
+        How often balances are asked for when nothing trades.
     history
         How far back fills of an order in doubt are looked for.
     max_requests_per_second
@@ -79,6 +81,7 @@ class FineryOptions:
     ping_every: Duration = attrs.field(default=20 * S, validator=positive)
     pong_within: Duration = attrs.field(default=10 * S, validator=positive)
     answer_within: Duration = attrs.field(default=5 * S, validator=positive)
+    balances_every: Duration = attrs.field(default=30 * S, validator=positive)
     history: Duration = attrs.field(default=24 * 3600 * S, validator=positive)
     max_requests_per_second: int = attrs.field(default=20, validator=attrs.validators.ge(5))
 

@@ -29,10 +29,12 @@ from botkit.model import (
     FillSource,
     Instrument,
     NewOrder,
+    OrderCancelReject,
     OrderListing,
     OrdStatus,
     OrdType,
     ReplaceOrder,
+    RequestKind,
     TimeInForce,
 )
 from botkit.ports import Capabilities, Deliver, FeeSchedule, VenueSetup
@@ -60,8 +62,8 @@ logger = logging.getLogger(__name__)
 ZERO: Final = Decimal(0)
 NS_PER_S: Final = 1_000_000_000
 NS_PER_MS: Final = 1_000_000
-NS_PER_US: Final = 1_000
 DEALS_PER_PAGE: Final = 250
+SETTLED_S: Final = 0.5  # after a deal, until what is held is asked for
 REFUSED: Final = frozenset({ErrorCode.NONCE_OR_SIGNATURE, ErrorCode.TIMESTAMP})
 Feed = tuple[str, str]  # letter, and what it is of ("" for none)
 
@@ -73,8 +75,10 @@ class FineryMarketData:
     """Finery's books and nothing else: it has no way to send an order.
 
     The venue has no data without a key, so even this signs in. Implements
-    `botkit.ports.MarketDataVenue`.
+    `botkit.adapter.MarketDataVenue`.
     """
+
+    Options = FineryOptions
 
     def __init__(self, setup: VenueSetup) -> None:
         self.name = setup.name
@@ -122,7 +126,7 @@ class FineryMarketData:
     # --- connecting -------------------------------------------------------------------------
 
     def _nonce(self) -> int:
-        self._last_nonce = max(self._last_nonce + 1, self._setup.now_ns() // NS_PER_US)
+        self._last_nonce = max(self._last_nonce + 1, self._setup.now_ns())
         return self._last_nonce
 
     async def _call(self, method: str, **parameters: object) -> bytes:
@@ -208,6 +212,8 @@ class Connection:
         self.ws = ws
         self.clock = clock
         self.deliver = deliver
+        self.traded_anew = trio.Event()
+        self.name = venue.name
         self.traded = tuple(name for _, name in venue.books())
         self.readiness = readiness
         self.codec = Codec(
@@ -252,6 +258,8 @@ class Connection:
                         notices[event.__class__](event)
                     else:
                         deliver(event)
+                        if isinstance(event, ExecutionReport) and event.last_qty:
+                            self.traded_anew.set()
 
     async def _beat(self) -> None:
         options = self._venue.options
@@ -355,6 +363,7 @@ class _Desk:
     async def serve(self, connection: Connection) -> None:
         """Send what the outbox gives, over `connection`, until it ends."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_balances, connection)
             while True:
                 request = await self.outbox.take()
                 if isinstance(request, AskStatus):
@@ -382,13 +391,30 @@ class _Desk:
         else:
             await connection.ws.send(frame)
 
+    async def _keep_balances(self, connection: Connection) -> None:
+        """Ask for what is held soon after each deal, and now and then: no feed tells of it."""
+        while True:
+            connection.traded_anew = trio.Event()
+            with trio.move_on_after(self._options.balances_every / NS_PER_S):
+                await connection.traded_anew.wait()
+            await trio.sleep(SETTLED_S)
+            try:
+                held: wire.Positions = await connection.ask("positions")
+            except VenueDisconnectedError:
+                raise
+            except VenueError as exc:
+                logger.warning("%s: balances not told: %s", connection.name, exc)
+            else:
+                for balance in connection.codec.balances(held.positions):
+                    connection.deliver(balance)
+
     # --- questions of the engine's ----------------------------------------------------------
 
     async def _tell_status(self, connection: Connection, question: AskStatus) -> None:
         """Say where one order stands: in the book, or gone with what it had filled.
 
-        Of an order the venue has never acknowledged, and does not list, nothing is said: it may
-        still arrive.
+        One that the venue has never acknowledged, and does not list, it does not know; which is
+        no word that the order is gone, since it may still arrive.
         """
         since_ns = question.transact_time_ns - self._options.history
         try:
@@ -402,9 +428,11 @@ class _Desk:
         mine = [each for each in reports if _is_about(each, question)]
         for report in mine:
             connection.deliver(report)
-        rests = any(each.exec_type is ExecType.ORDER_STATUS for each in mine)
-        if rests or not (mine or question.venue_order_id):
+        if not (mine or question.venue_order_id):
+            connection.deliver(_unknown(question, connection.clock.now_ns()))
             return
+        if any(each.exec_type is ExecType.ORDER_STATUS for each in mine):
+            return  # it rests
         full = any(each.ord_status is OrdStatus.FILLED for each in mine)
         connection.deliver(
             ExecutionReport(
@@ -467,7 +495,7 @@ class _Desk:
 
 
 class FineryVenue(FineryMarketData):
-    """Finery with orders. Implements `botkit.ports.Venue`."""
+    """Finery Markets over one WebSocket, its own cancel-on-disconnect asked for. Implements `botkit.ports.Venue`."""
 
     def __init__(self, setup: VenueSetup) -> None:
         super().__init__(setup)
@@ -519,6 +547,17 @@ class FineryVenue(FineryMarketData):
     def ask(self, question: AskStatus | AskListing) -> None:
         """Look an order, or all of ours, up."""
         self._desk.outbox.put(question)
+
+
+def _unknown(question: AskStatus, now_ns: int) -> OrderCancelReject:
+    return OrderCancelReject(
+        symbol=question.symbol,
+        client_order_id=question.client_order_id,
+        response_to=RequestKind.NEW,
+        unknown_order=True,
+        text="finery lists neither the order nor a deal of it",
+        receive_time_ns=now_ns,
+    )
 
 
 def _is_about(report: ExecutionReport, question: AskStatus) -> bool:
