@@ -28,7 +28,8 @@ class Outbox:
 
     While it is closed, as it is before the link is up and after its loss, a request comes back
     at once as not sent and a question gets no answer. Cancels overtake everything; a second
-    cancel of an order that waits here still is left out.
+    cancel of an order that waits here still is left out. A new order that is canceled while it
+    waits here is given back as not sent, and its cancel dropped: it would find no order.
     """
 
     def __init__(self, deliver: Deliver, *, reason: str = DOWN) -> None:
@@ -61,6 +62,8 @@ class Outbox:
             self._give_back(request)
             return
         if isinstance(request, CancelOrder):
+            if self._take_back(request):
+                return
             self._cancels.setdefault(request.client_order_id, request)
         else:
             self._others.append(request)
@@ -75,12 +78,20 @@ class Outbox:
             return self._cancels.pop(next(iter(self._cancels)))
         return self._others.popleft()
 
-    def _give_back(self, request: Outgoing) -> None:
+    def _take_back(self, cancel: CancelOrder) -> bool:
+        """Drop the new order that `cancel` names, if it waits here; True if it did."""
+        for order in self._others:
+            if isinstance(order, NewOrder) and order.client_order_id == cancel.client_order_id:
+                self._others.remove(order)
+                self._give_back(order, "not sent: canceled before")
+                return True
+        return False
+
+    def _give_back(self, request: Outgoing, why: str = "") -> None:
         if isinstance(request, AskStatus | AskListing):
             return
-        self._deliver(
-            send_failed(request, self._reason, reached_venue=False, now_ns=request.transact_time_ns)
-        )
+        text, now_ns = why or self._reason, request.transact_time_ns
+        self._deliver(send_failed(request, text, reached_venue=False, now_ns=now_ns))
 
 
 def kind_of(request: NewOrder | ReplaceOrder | CancelOrder) -> RequestKind:

@@ -42,11 +42,23 @@ def opened() -> tuple[Outbox, list[Event]]:
 
 async def test_cancels_overtake_everything_that_waits() -> None:
     outbox, _ = opened()
-    requests: list[Outgoing] = [order(1), order(2), cancel(1), order(3), cancel(2)]
+    requests: list[Outgoing] = [order(1), order(2), cancel(8), order(3), cancel(9)]
     for request in requests:
         outbox.put(request)
     taken = [await outbox.take() for _ in requests]
-    assert taken == [cancel(1), cancel(2), order(1), order(2), order(3)]
+    assert taken == [cancel(8), cancel(9), order(1), order(2), order(3)]
+
+
+def test_order_canceled_while_it_waits_is_never_sent() -> None:
+    outbox, told = opened()
+    outbox.put(order(1))
+    outbox.put(order(2))
+    outbox.put(cancel(1))
+    (failure,) = told
+    assert isinstance(failure, SendFailed)
+    assert (failure.client_order_id, failure.request) == ("demo-r-1", RequestKind.NEW)
+    assert failure.text == "not sent: canceled before"
+    assert len(outbox) == 1
 
 
 async def test_second_cancel_of_an_order_that_waits_is_left_out() -> None:

@@ -495,7 +495,10 @@ class _Desk:
 
 
 class FineryVenue(FineryMarketData):
-    """Finery Markets over one WebSocket, its own cancel-on-disconnect asked for. Implements `botkit.ports.Venue`."""
+    """Finery Markets over one WebSocket, its cancel-on-disconnect asked for.
+
+    Implements `botkit.ports.Venue`.
+    """
 
     def __init__(self, setup: VenueSetup) -> None:
         super().__init__(setup)
