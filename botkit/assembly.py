@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from botkit.adapter import DryRunOptions, DryRunVenue
-from botkit.clock import Clock
+from botkit.clock import Clock, wall_time_ns
 from botkit.config import (
     Config,
     StrategyConfig,
@@ -108,10 +108,17 @@ def _speed(venue: Venue) -> float:
     return venue.speed if isinstance(venue, SimulatedVenue) else 1.0
 
 
-def check(config: Config, known: Sequence[str] = (), *, live: bool = False) -> Plan:
+def check(
+    config: Config,
+    known: Sequence[str] = (),
+    *,
+    live: bool = False,
+    now_ns: Callable[[], int] = wall_time_ns,
+) -> Plan:
     """Find and build every plug-in of `config`; nothing connects.
 
-    Not `live`, a real venue gives its market data and nothing else: see `DryRunVenue`.
+    Not `live`, a real venue gives its market data and nothing else: see `DryRunVenue`. `now_ns`
+    is the time that venues sign requests with.
 
     Raises
     ------
@@ -127,7 +134,8 @@ def check(config: Config, known: Sequence[str] = (), *, live: bool = False) -> P
             problems.extend(exc.problems)
 
     venues = {
-        name: attempt(partial(_build_venue, config, name, live=live)) for name in config.venues
+        name: attempt(partial(_build_venue, config, name, live=live, now_ns=now_ns))
+        for name in config.venues
     }
     strategies = [attempt(partial(_plan_strategy, config, each)) for each in config.strategies]
     rules = attempt(partial(build_rules, config)) or ()
@@ -138,7 +146,7 @@ def check(config: Config, known: Sequence[str] = (), *, live: bool = False) -> P
     return Plan(config=config, live=live, venues=venues, strategies=tuple(strategies), rules=rules)
 
 
-def _build_venue(config: Config, name: str, *, live: bool) -> Venue:
+def _build_venue(config: Config, name: str, *, live: bool, now_ns: Callable[[], int]) -> Venue:
     table = config.venues[name]
     source = f"{config.source}: venues.{name}"
     plugin: Any = load_plugin("botkit.venues", table.type, f"{source}.type")
@@ -152,6 +160,7 @@ def _build_venue(config: Config, name: str, *, live: bool) -> Venue:
         symbols=tuple(dict.fromkeys(s for s in symbols if s.partition(":")[0] == name)),
         source=source,
         base_dir=config.base_dir_of(f"venues.{name}"),
+        now_ns=now_ns,
     )
     dry_run = structure(DryRunOptions, paper, source, key="paper")
     if market_data is not None and not live:

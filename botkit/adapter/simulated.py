@@ -15,7 +15,7 @@ import trio
 
 from botkit.clock import Clock
 from botkit.errors import ConfigError, VenueError
-from botkit.matching.exchange import Exchange, ExchangeEvent, ExchangeRules
+from botkit.matching.exchange import Exchange, ExchangeEvent, ExchangeRules, OrderState
 from botkit.matching.exchange.traders import TraderParams, Traders
 from botkit.model import Instrument
 from botkit.ports import FeeSchedule
@@ -95,6 +95,10 @@ class Simulator(Protocol):
         """Live until canceled: background trade, heartbeats."""
         ...
 
+    def venue_order_id(self, order: OrderState) -> str:
+        """Return the id that clients know an order of the exchange by, the latest it has."""
+        ...
+
 
 class SimulatedMarket:
     """The matching engine, its accounts and its background traders.
@@ -137,6 +141,7 @@ class SimulatedMarket:
             for each in traded
             if not setup.quiet
         ]
+        self._paused = False
         self._listeners: list[Listener] = []
         self._changed = trio.Event()
 
@@ -148,7 +153,7 @@ class SimulatedMarket:
         now_ns = self._last_ns = max(self._last_ns, self.clock.now_ns())
         while (due_ns := self._next_due_ns()) <= now_ns:
             for traders in self._traders:
-                if traders.next_due_ns <= due_ns:
+                if traders.next_due_ns <= due_ns and not self._paused:
                     self.tell(traders.act(due_ns))
             self.tell(self.exchange.advance(due_ns))
         return now_ns
@@ -159,8 +164,13 @@ class SimulatedMarket:
 
     def _next_due_ns(self) -> int:
         expiry_ns = self.exchange.next_due_ns
-        dues = [each.next_due_ns for each in self._traders]
+        dues = [] if self._paused else [each.next_due_ns for each in self._traders]
         return min([NEVER_NS if expiry_ns is None else expiry_ns, *dues])
+
+    def pause(self, *, paused: bool = True) -> None:
+        """Let background traders do nothing from now on, or go on."""
+        self._paused = paused
+        self._changed.set()
 
     def listen(self, listener: Listener) -> None:
         """Tell `listener` everything that happens from now on."""

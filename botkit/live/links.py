@@ -1,6 +1,7 @@
 """The tasks that feed the engine in real time: one a venue, and one for its timers."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import numpy as np
 import trio
@@ -20,12 +21,16 @@ async def serve_links(
     venues: Sequence[Venue],
     clock: Clock,
     also: Sequence[Callable[[], Awaitable[None]]] = (),
+    *,
+    rng: np.random.Generator | None = None,
 ) -> None:
     """Serve the engine's timers and every venue until canceled; then raise what failed.
 
     A venue whose link fails stops the run; the others are served on, so that their orders can
-    be pulled. `also` are further tasks that must live as long as the links.
+    be pulled. `also` are further tasks that must live as long as the links; `rng` draws the
+    jitter of reconnecting, unpredictably if there is none.
     """
+    rng = rng or np.random.default_rng()
     failures: list[Exception] = []
     try:
         async with trio.open_nursery() as nursery:
@@ -33,14 +38,19 @@ async def serve_links(
                 nursery.start_soon(task)
             nursery.start_soon(serve_timers, engine, clock)
             for venue in venues:
-                nursery.start_soon(_serve_venue, engine, venue, clock, failures)
+                nursery.start_soon(partial(_serve_venue, engine, venue, clock, failures, rng=rng))
     finally:
         if failures:
             raise ExceptionGroup("links failed", failures)
 
 
 async def _serve_venue(
-    engine: Engine, venue: Venue, clock: Clock, failures: list[Exception]
+    engine: Engine,
+    venue: Venue,
+    clock: Clock,
+    failures: list[Exception],
+    *,
+    rng: np.random.Generator,
 ) -> None:
     """Serve one venue, again and again; should that end before we cancel it, stop the run.
 
@@ -57,7 +67,7 @@ async def _serve_venue(
         await supervise(
             lambda: venue.run(engine.handle, clock),
             name=venue.name,
-            rng=np.random.default_rng(),
+            rng=rng,
             budget=venue.connect_budget if isinstance(venue, BudgetedVenue) else None,
             on_loss=lost,
             fatal=(VenueAuthenticationError,),  # a frame we cannot read may come right anew

@@ -353,6 +353,10 @@ class Orders:
         """Return the order of that name, by any name it ever had; None if it is not ours."""
         return self._by_id.get(client_order_id)
 
+    def by_venue_id(self, venue: str, venue_order_id: str) -> Order | None:
+        """Return the order a venue knows by that id; None if it is not ours."""
+        return self._venues[venue].by_venue_id.get(VenueOrderId(venue_order_id))
+
     def leaves(self, symbol: str, side: Side) -> Decimal:
         """Return the most that may still fill on `side`: replaces in flight counted worst-case."""
         tally = self._tallies.get((symbol, side))

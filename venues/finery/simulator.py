@@ -137,6 +137,10 @@ class FinerySimulator:
         """Let the market live."""
         await self.market.run()
 
+    def venue_order_id(self, order: OrderState) -> str:
+        """Return the id that clients know an order by."""
+        return str(self.ids.public(order))
+
     def set_gateway(self, code: int) -> None:
         """Cut the gateway off from the exchange (`code` above 0), or connect it again (0)."""
         self.gateway = code
