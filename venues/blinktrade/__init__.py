@@ -1,0 +1,1 @@
+"""BlinkTrade: FIX 4.4 words as JSON over one WebSocket, an order-level book, silence on errors."""
