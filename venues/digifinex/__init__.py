@@ -1,0 +1,1 @@
+"""DigiFinex spot: market data and own orders by WebSocket, orders sent by REST, no client ids."""
