@@ -1,0 +1,1 @@
+"""Moonbase: Phoenix channels over WebSocket, signed amounts, twenty joins an hour."""
