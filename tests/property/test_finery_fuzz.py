@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from botkit.errors import VenueProtocolError
 from botkit.model import ClientOrderId, Instrument, NewOrder, Side
+from venues.finery.chains import Chains
 from venues.finery.codec import Codec
 from venues.finery.ids import Numbers
 
@@ -43,7 +44,7 @@ def decode_all(frames: list[bytes]) -> None:
         tick_size=Decimal("0.01"),
         lot_size=Decimal("0.00001"),
     )
-    codec = Codec("finery", {"BTC-EUR": instrument}, Numbers(), lambda: 1)
+    codec = Codec("finery", {"BTC-EUR": instrument}, Numbers(), Chains(), lambda: 1)
     codec.encode(
         NewOrder(
             client_order_id=ClientOrderId("demo-r-1"),

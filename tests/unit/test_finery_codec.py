@@ -29,6 +29,7 @@ from botkit.model import (
     VenueOrderId,
 )
 from venues.finery import wire
+from venues.finery.chains import Chains
 from venues.finery.codec import Answered, Bound, Codec, Failed, GatewayStatus, encode_bind
 from venues.finery.ids import Numbers
 
@@ -44,7 +45,7 @@ NAME = ClientOrderId("demo-run1-1")
 
 
 def make() -> Codec:
-    return Codec("finery", {"BTC-EUR": BTC}, Numbers(), lambda: NOW_NS)
+    return Codec("finery", {"BTC-EUR": BTC}, Numbers(), Chains(), lambda: NOW_NS)
 
 
 def order(**terms: Any) -> NewOrder:
@@ -255,11 +256,21 @@ ROW = b'["O",0,"%s",["BTC-EUR",0,1,%d,1001,%d,2500100000000,150000000,%d,1700000
 def test_order_frames_tell_status_and_filled_quantity(
     action: bytes, reason: int, remaining: int, status: OrdStatus
 ) -> None:
-    report = only_report(make(), ROW % (action, reason, 7, remaining))
+    codec = make()
+    codec.encode(order(side=Side.SELL))
+    number = Numbers().number(NAME)
+    codec.decode(ROW % (b"+", 0, number, 150000000))
+    report = only_report(codec, ROW % (action, reason, number, remaining))
     assert report.ord_status is status
     assert report.side is Side.SELL
     assert report.order_qty == Decimal("1.5")
     assert report.cum_qty == Decimal(150000000 - remaining) / 10**8
+
+
+def test_totals_of_an_order_we_have_not_placed_are_left_out() -> None:
+    """It may have had other ids before, each of which counts from nothing."""
+    report = only_report(make(), ROW % (b"+", 0, 7, 100000000))
+    assert (report.order_qty, report.cum_qty) == (None, None)
 
 
 def test_native_cancel_on_disconnect_is_told_by_name() -> None:
@@ -402,7 +413,8 @@ def replace(codec: Codec) -> bytes:
 
 def test_replace_asks_for_what_is_to_work_and_takes_the_new_id() -> None:
     codec = make()
-    codec.decode(DEAL % 7)
+    codec.encode(order())
+    codec.decode(DEAL % Numbers().number(NAME))
     assert content_of(replace(codec)) == {
         "orderId": 1001,
         "price": 2400000000000,
@@ -410,7 +422,7 @@ def test_replace_asks_for_what_is_to_work_and_takes_the_new_id() -> None:
     }
     report = only_report(
         codec,
-        b'{"reqId":1,"reply":{"id":1002,"initialSize":150000000,"remainingSize":150000000,'
+        b'{"reqId":2,"reply":{"id":1002,"initialSize":150000000,"remainingSize":150000000,'
         b'"deals":[],"origId":1001,"origRemainingSize":100000000}}',
     )
     assert (report.exec_type, report.venue_order_id) == (ExecType.REPLACED, "1002")
@@ -466,3 +478,41 @@ def test_bind_leaves_the_feed_id_out_where_a_feed_has_none() -> None:
 def test_frame_that_cannot_be_read_is_a_protocol_error(frame: bytes) -> None:
     with pytest.raises(VenueProtocolError, match="finery: cannot read"):
         make().decode(frame)
+
+
+def test_fill_between_a_replace_and_its_reply_is_in_the_new_quantity() -> None:
+    codec = make()
+    codec.encode(order())
+    codec.decode(DEAL % Numbers().number(NAME))
+    replace(codec)
+    report = only_report(
+        codec,
+        b'{"reqId":2,"reply":{"id":1002,"initialSize":150000000,"remainingSize":150000000,'
+        b'"deals":[],"origId":1001,"origRemainingSize":90000000}}',
+    )
+    assert report.order_qty == Decimal("2.1")
+
+
+def test_end_of_the_old_id_by_a_replace_is_not_the_orders_end() -> None:
+    codec = make()
+    codec.encode(order(side=Side.SELL))
+    number = Numbers().number(NAME)
+    codec.decode(ROW % (b"+", 0, number, 150000000))
+    replace(codec)
+    assert codec.decode(ROW % (b"-", 1, number, 150000000)) == []
+
+
+def test_cancel_of_a_replaced_order_names_its_latest_id() -> None:
+    codec = make()
+    codec.encode(order())
+    codec.decode(ROW % (b"+", 0, Numbers().number(NAME), 150000000))
+    replace(codec)
+    codec.decode(ROW.replace(b"1001", b"1002") % (b"+", 0, Numbers().number(NAME), 150000000))
+    cancel = CancelOrder(
+        client_order_id=ClientOrderId("demo-run1-2"),
+        symbol="finery:BTC-EUR",
+        venue_order_id=VenueOrderId("1001"),
+    )
+    assert content_of(codec.encode(cancel)) == {"orderId": 1002}
+    by_name = msgspec.structs.replace(cancel, venue_order_id=None)
+    assert content_of(codec.encode(by_name)) == {"clientOrderId": Numbers().number(NAME)}

@@ -5,7 +5,6 @@ without, and what was asked under which `reqId`.
 """
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Any, Final
 
 import attrs
@@ -33,6 +32,7 @@ from botkit.model import (
 from botkit.model import Side as OurSide
 from venues.finery import wire
 from venues.finery.books import Books, decode_snapshot
+from venues.finery.chains import Chains
 from venues.finery.ids import Numbers
 from venues.finery.wire import CancelReason, ErrorCode, from_units, parse, to_units
 
@@ -126,7 +126,6 @@ class _Asked:
 
     method: str
     request: NewOrder | CancelOrder | ReplaceOrder | None = None
-    before: Decimal = Decimal(0)  # of a replace: filled when it was sent
 
 
 class Codec:
@@ -149,6 +148,7 @@ class Codec:
         venue: str,
         instruments: Mapping[str, Instrument],
         numbers: Numbers,
+        chains: Chains,
         now_ns: Callable[[], int],
         *,
         fee_is_delta: bool = True,
@@ -157,17 +157,12 @@ class Codec:
         self._instruments = instruments
         self.by_feed_id: dict[str, str] = {name: name for name in instruments}
         self._numbers = numbers
+        self._chains = chains
         self._now_ns = now_ns
         self._fee_is_delta = fee_is_delta
         self._books = Books(instruments, now_ns)
         self._asked: dict[int, _Asked] = {}
         self._last_req_id = 0
-        self._filled: dict[
-            int, int
-        ] = {}  # by order id: units filled, of orders that may be changed
-        self._successors: dict[int, int] = {}  # by the order id before a `mod`: the one after
-        self._latest: dict[int, int] = {}  # by client order id: the order id in the book
-        self._changing: set[int] = set()  # order ids that a `mod` ends or has ended
         self._told: dict[int, None] = {}  # deals, the oldest first
         self.unknown: dict[str, int] = {}  # how often frames came that we have no use for
         self._feeds: Mapping[str, Callable[[wire.FeedFrame], list[Event | Notice]]] = {
@@ -269,7 +264,8 @@ class Codec:
         if not self._trades(row.instrument):
             return []
         if message.action == "-":
-            by_mod = row.order_id in self._changing and row.cancel_reason == CancelReason.BY_CLIENT
+            by_client = row.cancel_reason == CancelReason.BY_CLIENT
+            by_mod = by_client and self._chains.was_changed(row.order_id)
             return [] if by_mod else [self._end_report(row)]
         return [self.status_report(row, ExecType.NEW)]
 
@@ -292,18 +288,14 @@ class Codec:
         self, row: wire.OrderRow, exec_type: ExecType = ExecType.ORDER_STATUS
     ) -> ExecutionReport:
         """Return where an order in the book stands."""
+        self._chains.see(row.client_order_id, row.order_id, row.initial)
+        self._chains.fill(row.order_id, row.remaining)
         filled = row.initial - row.remaining
-        self._filled[row.order_id] = filled
-        before = self._latest.get(row.client_order_id, row.order_id)
-        if before != row.order_id and before in self._changing:
-            self._successors[before] = row.order_id  # told ahead of the reply to `mod`
-        self._latest[row.client_order_id] = row.order_id
         status = OrdStatus.PARTIALLY_FILLED if filled else OrdStatus.NEW
-        return self._report(row, status, exec_type)
+        report = self._report(row, status, exec_type)
+        return msgspec.structs.replace(report, transact_time_ns=row.created_ms * NS_PER_MS)
 
     def _end_report(self, row: wire.OrderRow) -> ExecutionReport:
-        self._filled.pop(row.order_id, None)
-        self._latest.pop(row.client_order_id, None)
         end = ENDS.get(row.cancel_reason)
         if end is not None:
             return self._report(row, OrdStatus.CANCELED, ExecType.CANCELED, text=end)
@@ -315,7 +307,7 @@ class Codec:
     def _report(
         self, row: wire.OrderRow, status: OrdStatus, exec_type: ExecType, *, text: str = ""
     ) -> ExecutionReport:
-        by_size = not row.by_volume
+        totals = None if row.by_volume else self._chains.totals(row.order_id, row.remaining)
         return ExecutionReport(
             symbol=self._instruments[row.instrument].symbol,
             ord_status=status,
@@ -323,11 +315,10 @@ class Codec:
             client_order_id=self._name(row.client_order_id),
             venue_order_id=VenueOrderId(str(row.order_id)),
             side=_side(row.side),
-            order_qty=from_units(row.initial) if by_size else None,
+            order_qty=None if totals is None else from_units(totals[0]),
             price=from_units(row.price) if row.price else None,
-            cum_qty=from_units(row.initial - row.remaining) if by_size else None,
+            cum_qty=None if totals is None else from_units(totals[1]),
             text=text,
-            transact_time_ns=row.created_ms * NS_PER_MS,
             receive_time_ns=self._now_ns(),
         )
 
@@ -335,9 +326,8 @@ class Codec:
         """Return one execution."""
         instrument = self._instruments[deal.instrument]
         done = not deal.remaining
-        self._filled[deal.order_id] = deal.initial - deal.remaining
-        if done:
-            self._filled.pop(deal.order_id)
+        self._chains.see(deal.client_order_id, deal.order_id, deal.initial)
+        self._chains.fill(deal.order_id, deal.remaining)
         return ExecutionReport(
             symbol=instrument.symbol,
             ord_status=OrdStatus.FILLED if done else OrdStatus.PARTIALLY_FILLED,
@@ -375,7 +365,7 @@ class Codec:
             case NewOrder() as order:
                 return self._on_add(order, reply)
             case ReplaceOrder() as order:
-                return self._on_mod(order, asked.before, reply)
+                return self._on_mod(order, reply)
             case CancelOrder() as order:
                 return self._on_del(order, reply)
             case None:
@@ -385,6 +375,8 @@ class Codec:
         if reply.error:
             return [self._rejected(order, _explain(reply))]
         added = parse(_add, reply.reply, "reply to add")
+        number = self._numbers.number(order.client_order_id)
+        self._chains.see(number, added.id, to_units(order.order_qty))
         left = added.remaining_size
         cum_qty = None if left is None else order.order_qty - from_units(left)
         ack = ExecutionReport(
@@ -409,8 +401,6 @@ class Codec:
                     cum_qty=cum_qty,
                 )
             )
-        elif left is not None:
-            self._filled.setdefault(added.id, to_units(order.order_qty) - left)
         return reports
 
     def _told_in_reply(
@@ -447,14 +437,15 @@ class Codec:
             receive_time_ns=self._now_ns(),
         )
 
-    def _on_mod(
-        self, order: ReplaceOrder, before: Decimal, reply: wire.Reply
-    ) -> list[Event | Notice]:
+    def _on_mod(self, order: ReplaceOrder, reply: wire.Reply) -> list[Event | Notice]:
         if reply.error:
-            self._changing.discard(int(order.venue_order_id or 0))
+            self._chains.unchanged(int(order.venue_order_id or 0))
             return [self._declined(order, RequestKind.REPLACE, reply)]
         changed = parse(_mod, reply.reply, "reply to mod")
-        self._filled[changed.id] = changed.initial_size - changed.remaining_size
+        self._chains.changed(
+            changed.orig_id, changed.orig_remaining_size, changed.id, changed.initial_size
+        )
+        totals = self._chains.totals(changed.id, changed.remaining_size)
         ack = ExecutionReport(
             symbol=order.symbol,
             ord_status=OrdStatus.NEW,
@@ -463,11 +454,10 @@ class Codec:
             orig_client_order_id=order.orig_client_order_id,
             venue_order_id=VenueOrderId(str(changed.id)),
             side=order.side,
-            order_qty=before + from_units(changed.initial_size),
+            order_qty=order.order_qty if totals is None else from_units(totals[0]),
             price=order.price,
             receive_time_ns=self._now_ns(),
         )
-        self._successors[changed.orig_id] = changed.id
         full = not changed.remaining_size
         return [ack, *self._told_in_reply(ack, changed.deals, full=full)]
 
@@ -475,7 +465,6 @@ class Codec:
         if reply.error:
             return [self._declined(order, RequestKind.CANCEL, reply)]
         gone = parse(_del, reply.reply, "reply to del")
-        self._filled.pop(gone.id, None)
         return [
             ExecutionReport(
                 symbol=order.symbol,
@@ -515,8 +504,7 @@ class Codec:
             case NewOrder():
                 return self._request("add", self._add_content(request), request)
             case ReplaceOrder():
-                content, before = self._mod_content(request)
-                return self._request("mod", content, request, before)
+                return self._request("mod", self._mod_content(request), request)
             case CancelOrder():
                 return self._request("del", self._del_content(request), request)
 
@@ -534,18 +522,19 @@ class Codec:
         method: str,
         content: wire.Content,
         request: NewOrder | CancelOrder | ReplaceOrder | None,
-        before: Decimal = Decimal(0),
     ) -> bytes:
         self._last_req_id += 1
-        self._asked[self._last_req_id] = _Asked(method, request, before)
+        self._asked[self._last_req_id] = _Asked(method, request)
         message = wire.RequestMessage(req_id=self._last_req_id, method=method, content=content)
         return _encode(message)
 
     def _add_content(self, order: NewOrder) -> wire.AddContent:
         kind = TYPES[order.ord_type, order.time_in_force]
+        number = self._numbers.number(order.client_order_id)
+        self._chains.place(number)
         return wire.AddContent(
             instrument=order.symbol.partition(":")[2],
-            client_order_id=self._numbers.number(order.client_order_id),
+            client_order_id=number,
             price=None if order.price is None else to_units(order.price),
             size=to_units(order.order_qty),
             side="bid" if order.side is OurSide.BUY else "ask",
@@ -553,25 +542,23 @@ class Codec:
             cod=not order.keep,
         )
 
-    def _mod_content(self, order: ReplaceOrder) -> tuple[dict[str, Any], Decimal]:
+    def _mod_content(self, order: ReplaceOrder) -> dict[str, Any]:
+        """Return what `mod` takes; its size is what is to work, without what has filled."""
         if order.venue_order_id is None or order.price is None:
             raise ValueError("a replace needs the venue's order id and a price")
-        order_id = int(order.venue_order_id)
-        before = from_units(self._filled.get(order_id, 0))
-        size = to_units(order.order_qty - before)
+        order_id = self._chains.now(int(order.venue_order_id))
+        size = to_units(order.order_qty) - self._chains.filled(order_id)
         if size <= 0:
-            raise ValueError(f"{before} has filled already: nothing would be left of it")
-        self._changing.add(order_id)
-        return {"orderId": order_id, "price": to_units(order.price), "size": size}, before
+            raise ValueError("that much has filled already: nothing would be left of it")
+        number = self._numbers.number(order.orig_client_order_id)
+        self._numbers.call_also(order.client_order_id, number)
+        self._chains.change(order_id)
+        return {"orderId": order_id, "price": to_units(order.price), "size": size}
 
     def _del_content(self, order: CancelOrder) -> dict[str, Any]:
-        number = self._numbers.number(order.client_order_id)
         if order.venue_order_id is not None:
-            order_id = int(order.venue_order_id)
-            while order_id in self._successors:
-                order_id = self._successors[order_id]
-            return {"orderId": order_id}
-        return {"clientOrderId": number}
+            return {"orderId": self._chains.now(int(order.venue_order_id))}
+        return {"clientOrderId": self._numbers.number(order.client_order_id)}
 
 
 def encode_bind(feed: str, feed_id: str | None = None, *, event: str = "bind") -> bytes:

@@ -24,15 +24,25 @@ class Numbers:
 
     def __init__(self) -> None:
         self._names: OrderedDict[int, ClientOrderId] = OrderedDict()
+        self._further: OrderedDict[ClientOrderId, int] = OrderedDict()
 
     def number(self, name: ClientOrderId) -> int:
         """Return the number of `name`, which is known by it from now on."""
+        further = self._further.get(name)
+        if further is not None:
+            return further
         tag = _hash(name.partition("-")[0], TAG_BITS)
         number = tag << NAME_BITS | _hash(name, NAME_BITS) or 1
         self._names[number] = name
         if len(self._names) > REMEMBERED:
             self._names.popitem(last=False)
         return number
+
+    def call_also(self, name: ClientOrderId, number: int) -> None:
+        """Have `name` stand for a number the venue has: of an order that a replace names anew."""
+        self._further[name] = number
+        if len(self._further) > REMEMBERED:
+            self._further.popitem(last=False)
 
     def name(self, number: int) -> ClientOrderId:
         """Return the id behind `number`; of one we have not made, the number as text."""

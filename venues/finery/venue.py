@@ -40,6 +40,7 @@ from botkit.model import (
 from botkit.ports import Capabilities, Deliver, FeeSchedule, VenueSetup
 from botkit.transport import Budget, WsLink, open_http, open_ws
 from venues.finery import wire
+from venues.finery.chains import Chains
 from venues.finery.codec import (
     Answered,
     Bound,
@@ -220,6 +221,7 @@ class Connection:
             venue.name,
             {each.name: each for each in venue.instruments.values()},
             Numbers() if desk is None else desk.numbers,
+            Chains() if desk is None else desk.chains,
             clock.now_ns,
             fee_is_delta=venue.options.delta == "fee",
         )
@@ -357,6 +359,7 @@ class _Desk:
 
     def __init__(self, options: FineryOptions, deliver: Deliver) -> None:
         self.numbers = Numbers()
+        self.chains = Chains()
         self.outbox = Outbox(deliver)
         self._options = options
 
