@@ -340,8 +340,11 @@ class RiskView(Workload, Protocol):
         """Return the most our open spot orders may spend; None if one has no price to tell by."""
         ...
 
-    def profit(self, currency: str) -> Decimal | None:
-        """Return realised + unrealised - fees of this run; None if a mark or rate is missing."""
+    def profit(self, currency: str, *, settled: bool = False) -> Decimal | None:
+        """Return realised + unrealised - fees of this run; None if a mark or rate is missing.
+
+        With `settled`, what open positions are up or down is left out.
+        """
         ...
 
     def convert(self, amount: Decimal, source: str, target: str) -> Decimal | None:

@@ -371,6 +371,7 @@ class OrderDesk:
         if outcome.amended is not None:
             # Not recorded as a fill, which would count it twice.
             engine.portfolio.amend(outcome.amended)
+            engine.guard.on_fee(outcome.amended)
             engine.journal.record(_fee_told(outcome.amended))
         for further in outcome.then:
             self._book(answer, further)

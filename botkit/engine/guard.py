@@ -136,15 +136,17 @@ class Guard:
     def on_fill(self, fill: Fill) -> None:
         """Note what a fill took from the account, until the venue tells the balance."""
         instrument = self._engine.channels[fill.symbol].instrument
-        buys = fill.side is Side.BUY
-        currency = instrument.quote if buys else instrument.base
-        self._spend(
-            instrument.venue,
-            currency,
-            instrument.notional(fill.price, fill.qty) if buys else fill.qty,
-        )
+        if not instrument.inverse and instrument.contract_multiplier == 1:
+            buys = fill.side is Side.BUY
+            currency = instrument.quote if buys else instrument.base
+            self._spend(instrument.venue, currency, fill.price * fill.qty if buys else fill.qty)
+        self.on_fee(fill)
+
+    def on_fee(self, fill: Fill) -> None:
+        """Note what a fee took from the account, told with its fill or later."""
         if fill.commission is not None and fill.commission > 0:
-            self._spend(instrument.venue, fill.commission_currency, fill.commission)
+            venue = self._engine.channels[fill.symbol].instrument.venue
+            self._spend(venue, fill.commission_currency, fill.commission)
 
     def _spend(self, venue: str, currency: str, qty: Decimal) -> None:
         spent = self.view.spent

@@ -199,15 +199,19 @@ class EngineView:
             prices = [ask if order.stop_px is None else max(ask, order.stop_px)]
         return max(prices) * order.worst_leaves()
 
-    def profit(self, currency: str) -> Decimal | None:
-        """Return realised + unrealised - fees of this run; None if a mark or rate is missing."""
+    def profit(self, currency: str, *, settled: bool = False) -> Decimal | None:
+        """Return realised + unrealised - fees of this run; None if a mark or rate is missing.
+
+        With `settled`, what open positions are up or down is left out.
+        """
         portfolio, touch = self._engine.portfolio, self.touch
         strategy, venue = self.scope.strategy or None, self.scope.venue or None
         if portfolio.incomplete(touch, strategy=strategy, venue=venue):
             return None
         total = ZERO
         for point in portfolio.equity(touch, self.now_ns, strategy=strategy, venue=venue):
-            converted = self.convert(point.equity, point.currency, currency)
+            earned = point.realised - point.fees if settled else point.equity
+            converted = self.convert(earned, point.currency, currency)
             if converted is None:
                 return None
             total += converted

@@ -1,0 +1,680 @@
+"""What every risk rule should say, worked out again from what was sent and what was told.
+
+Dicts, lists and fractions; nothing is kept in step that can be counted anew, and nothing of
+`botkit` is used. Slow on purpose, so that it can be read and believed.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from typing import Any, Final
+
+import attrs
+
+__all__ = ["Ask", "Judgement", "PlainModel", "PlainOrder", "Placed", "Thing", "known"]
+
+# What is settled in one place, because it may be settled otherwise.
+STALE_LETS_PRICED_REDUCING_PASS: Final = False
+MEETING_REDUCING_IS_HELD: Final = False  # held until the way is free; else refused
+FUNDS_COUNT_TAKER_FEES: Final = False
+
+ACK_DUE_S: Final = Fraction(5)
+SETTLE_S: Final = Fraction(5)
+DAY_S: Final = 86_400
+NOISE: Final = Fraction(1, 10**15)  # quotients are rounded in the code, and not here
+NOTHING: Final = Fraction(0)
+
+
+def known(px: float) -> Fraction | None:
+    """Return a price of the market; None if it is none."""
+    return Fraction(str(px)) if 0 < px < math.inf else None
+
+
+@attrs.frozen
+class Thing:
+    """An instrument."""
+
+    symbol: str
+    venue: str
+    base: str
+    quote: str
+    multiplier: Fraction = Fraction(1)
+    inverse: bool = False
+
+    @property
+    def is_spot(self) -> bool:
+        return self.multiplier == 1 and not self.inverse
+
+    @property
+    def settles_in(self) -> str:
+        return self.base if self.inverse else self.quote
+
+    def value(self, qty: Fraction, price: Fraction) -> Fraction:
+        """Return what a signed quantity is worth in the currency it settles in."""
+        return -qty * self.multiplier / price if self.inverse else qty * self.multiplier * price
+
+    def size(self, qty: Fraction, price: Fraction) -> Fraction:
+        """Return the size of a trade in quote currency."""
+        return qty * self.multiplier if self.inverse else qty * self.multiplier * price
+
+
+@attrs.define(eq=False)
+class PlainOrder:
+    """One order: what was asked, and what the venue has said of it so far."""
+
+    name: str
+    symbol: str
+    strategy: str
+    side: int  # 1 buys, -1 sells
+    qty: Fraction
+    price: Fraction | None
+    stop: Fraction | None
+    is_atomic: bool  # where it is, a replace never fills old and new
+    sent_s: Fraction
+    keep: bool = False
+    cum: Fraction = NOTHING
+    is_open: bool = True
+    spoken_of: bool = False  # by the venue
+    change: "tuple[str, Fraction, Fraction | None, Fraction] | None" = None  # id, qty, price, cum
+    told: Fraction = NOTHING  # how much of it has filled, counted or not
+    over_when_counted: bool = False  # the venue has ended it, and owes fills
+    cancels: int = 0
+    presumed: bool = False  # ended by nobody's word
+    doubted_s: Fraction | None = None  # from when on a listing can show that it is absent
+    absent_s: Fraction | None = None
+    canceled: bool = False  # the venue said so
+    after_halt: bool = False  # sent, or found again, when the bot was halted already
+
+    def left(self) -> Fraction:
+        """Return the most that may still fill."""
+        if not self.is_open:
+            return NOTHING
+        if self.change is None:
+            return self.qty - self.cum
+        _, qty, _, cum_then = self.change
+        if self.is_atomic:
+            return max(NOTHING, max(self.qty, qty) - self.cum)
+        # The old one to its end, and all of the new one that was not filled when it was asked.
+        return max(NOTHING, self.qty - self.cum + max(NOTHING, qty - cum_then))
+
+    def prices(self) -> list[Fraction | None]:
+        """Return the limits it may rest at; None is any price."""
+        return [self.price] if self.change is None else [self.price, self.change[2]]
+
+
+@attrs.frozen
+class Ask:
+    """A new order, or with `order` a replace, before it is sent."""
+
+    symbol: str
+    strategy: str
+    side: int
+    qty: Fraction
+    price: Fraction | None
+    stop: Fraction | None = None
+    at_once: bool = False  # IOC, FOK
+    order: PlainOrder | None = None
+
+    def added(self) -> Fraction:
+        """Return by how much it raises what may fill."""
+        if self.order is None:
+            return self.qty
+        if self.order.is_atomic:
+            return max(NOTHING, self.qty - self.order.qty)
+        return max(NOTHING, self.qty - self.order.cum)
+
+
+@attrs.frozen
+class Placed:
+    """One rule of the config: `strategy` and `venue` are its scope, "" is all."""
+
+    key: str  # where the config has it
+    kind: str
+    strategy: str = ""
+    venue: str = ""
+    limit: Fraction = NOTHING
+    by_symbol: Mapping[str, Fraction] | None = None
+    per_s: Fraction = NOTHING
+    currency: str = ""
+    mark_stale_s: Fraction = Fraction(30)
+
+    def covers(self, symbol: str, strategy: str) -> bool:
+        return self.strategy in ("", strategy) and self.venue in ("", symbol.split(":")[0])
+
+    def limit_of(self, symbol: str) -> Fraction | None:
+        return self.limit if self.by_symbol is None else self.by_symbol.get(symbol)
+
+
+@attrs.frozen
+class Judgement:
+    """`is_sure` is False where the measure is too near the limit to tell after rounding."""
+
+    passes: bool
+    measured: Fraction | None = None
+    limit: Fraction | None = None
+    is_sure: bool = True
+
+
+PASSES: Final = Judgement(passes=True)
+CANNOT_TELL: Final = Judgement(passes=False)
+
+
+def at_most(measured: Fraction, limit: Fraction) -> Judgement:
+    is_sure = measured == limit or abs(measured - limit) > NOISE
+    return Judgement(measured <= limit, measured, limit, is_sure)
+
+
+@attrs.define
+class Book:
+    """What one strategy holds of one instrument, and what that has cost."""
+
+    qty: Fraction = NOTHING
+    cash: Fraction = NOTHING  # paid in for sales less paid out for purchases
+    entry: Fraction = NOTHING  # what `qty` was entered at, on the average
+    fees: dict[str, Fraction] = attrs.field(factory=dict)
+    estimates: list[tuple[str, Fraction]] = attrs.field(factory=list)  # by execution
+    last_px: Fraction | None = None
+
+    def held(self, thing: Thing) -> Fraction:
+        return self.qty - (self.fees.get(thing.base, NOTHING) if thing.is_spot else 0)
+
+    def trade(self, thing: Thing, qty: Fraction, price: Fraction) -> None:
+        value, before = thing.value(qty, price), self.qty
+        after = before + qty
+        if before * qty >= 0:
+            self.entry += value
+        elif before * after >= 0:
+            self.entry = self.entry * after / before
+        else:
+            self.entry = thing.value(after, price)
+        self.qty, self.cash, self.last_px = after, self.cash - value, price
+
+
+@attrs.define
+class Loss:
+    """What one loss rule has seen."""
+
+    day: int | None = None
+    start: Fraction = NOTHING  # of the day; for a drawdown the highest
+    profit: Fraction = NOTHING  # at the last look
+    settled: Fraction = NOTHING  # the same, less what open positions were up
+    unknown_since_s: Fraction | None = None
+    judgement: Judgement = CANNOT_TELL
+
+
+class PlainModel:
+    """All orders, positions, balances and prices of a bot, and what its rules should say."""
+
+    def __init__(
+        self,
+        things: Iterable[Thing],
+        placed: Iterable[Placed],
+        taker: Mapping[str, Fraction],
+        now_s: Fraction,
+    ) -> None:
+        self.things = {each.symbol: each for each in things}
+        self.placed = list(placed)
+        self.taker = taker
+        self.now_s = now_s
+        self.losses = {p.key: Loss() for p in self.placed if p.kind in LOSSES}
+        self.forget_run()
+        self.books: dict[tuple[str, str], Book] = {}
+
+    def forget_run(self) -> None:
+        """Begin a run: nothing rests, nothing has been heard."""
+        self.orders: dict[str, PlainOrder] = {}
+        self.quotes: dict[str, tuple[float, float, Fraction]] = {}
+        self.balances: dict[tuple[str, str], Fraction] = {}
+        self.sent: list[tuple[Fraction, str, str, str]] = []  # when, what, strategy, symbol
+        self.up: set[str] = set()
+        self.halted = ""
+        self.next_look_s: Fraction | None = None
+        self.must_be_canceled: list[PlainOrder] = []
+
+    # --- what happens ----------------------------------------------------------------------
+
+    def advance(self, to_s: Fraction) -> None:
+        """Let time pass; rules look once a second."""
+        while self.next_look_s is not None and self.next_look_s <= to_s:
+            self.now_s = self.next_look_s
+            self.next_look_s += 1
+            self.look()
+        self.now_s = to_s
+
+    def start(self) -> None:
+        """Begin to look."""
+        self.look()
+        self.next_look_s = self.now_s + 1
+
+    def restart(self, carried: Mapping[tuple[str, str], tuple[Fraction, Fraction | None]]) -> None:
+        """End the run, and begin one with these positions at these prices.
+
+        Where the bot had halted a person has cleared it, and losses start anew. What a position
+        was up or down when the run ended is measured again in the next, so it is left out here.
+        """
+        for placed in self.placed:
+            if placed.kind in LOSSES:
+                loss = self.losses[placed.key]
+                was_open = loss.profit - loss.settled
+                anew = Loss(day=loss.day, start=loss.start - loss.settled, profit=was_open)
+                self.losses[placed.key] = Loss() if self.halted else anew
+        self.books = {key: self.carried_book(key, *terms) for key, terms in carried.items()}
+        self.forget_run()
+
+    def carried_book(
+        self, key: tuple[str, str], qty: Fraction, price: Fraction | None
+    ) -> Book:
+        old, thing = self.books[key], self.things[key[1]]
+        assert qty == old.held(thing), (key, qty, old)
+        if old.qty:
+            average = old.entry / old.qty / thing.multiplier
+            average = -1 / (old.entry / old.qty / thing.multiplier) if thing.inverse else average
+            assert price is not None
+            assert abs(price - average) < Fraction(1, 10**9), (key, price, average)
+        book = Book()
+        if qty:
+            assert price is not None
+            book.trade(thing, qty, price)
+        return book
+
+    def new(self, name: str, ask: Ask, *, is_atomic: bool, keep: bool = False) -> PlainOrder:
+        """Note that a new order was sent."""
+        order = PlainOrder(
+            name,
+            ask.symbol,
+            ask.strategy,
+            ask.side,
+            ask.qty,
+            ask.price,
+            ask.stop,
+            is_atomic,
+            self.now_s,
+            keep,
+        )
+        self.orders[name] = order
+        self.sent.append((self.now_s, "order", ask.strategy, ask.symbol))
+        return order
+
+    def replaces(self, name: str, ask: Ask) -> None:
+        """Note that a replace was sent."""
+        order = ask.order
+        assert order is not None
+        order.change = (name, ask.qty, ask.price, order.cum)
+        self.sent.append((self.now_s, "order", ask.strategy, ask.symbol))
+
+    def cancels(self, order: PlainOrder, at_s: Fraction) -> None:
+        """Note that a cancel was sent."""
+        order.cancels += 1
+        self.sent.append((at_s, "cancel", order.strategy, order.symbol))
+
+    def fills(
+        self,
+        order: PlainOrder,
+        qty: Fraction,
+        price: Fraction,
+        exec_id: str,
+        fee: tuple[Fraction, str] | None,
+    ) -> None:
+        """Note a fill; `fee` None is not told yet."""
+        thing = self.things[order.symbol]
+        order.cum += qty
+        order.spoken_of, order.presumed = True, False
+        book = self.books.setdefault((order.strategy, order.symbol), Book())
+        book.trade(thing, qty * order.side, price)
+        if fee is None:
+            estimate = abs(thing.value(qty, price)) * self.taker[thing.venue]
+            book.estimates.append((exec_id, estimate))
+        else:
+            self.pays(book, *fee)
+        if thing.is_spot:
+            spent = price * qty if order.side > 0 else qty
+            self.spends(thing.venue, thing.quote if order.side > 0 else thing.base, spent)
+        if fee is not None:
+            self.spends(thing.venue, fee[1], max(NOTHING, fee[0]))
+
+    def fee_told(self, order: PlainOrder, exec_id: str, fee: tuple[Fraction, str]) -> None:
+        """Note the fee of a fill that was told without one."""
+        book = self.books[order.strategy, order.symbol]
+        book.estimates = [each for each in book.estimates if each[0] != exec_id]
+        self.pays(book, *fee)
+        self.spends(order.symbol.split(":")[0], fee[1], max(NOTHING, fee[0]))
+
+    def pays(self, book: Book, fee: Fraction, currency: str) -> None:
+        book.fees[currency] = book.fees.get(currency, NOTHING) + fee
+
+    def spends(self, venue: str, currency: str, spent: Fraction) -> None:
+        """Take it off the balance until the venue tells the next."""
+        if (venue, currency) in self.balances:
+            self.balances[venue, currency] -= spent
+
+    # --- orders ----------------------------------------------------------------------------
+
+    def open_orders(self, placed: Placed, symbol: str | None = None) -> list[PlainOrder]:
+        return [
+            order
+            for order in self.orders.values()
+            if order.is_open
+            and placed.covers(order.symbol, order.strategy)
+            and symbol in (None, order.symbol)
+        ]
+
+    def may_fill(self, placed: Placed, symbol: str, side: int) -> Fraction:
+        """Return the most that may still fill on one side, of no scope's venue but the symbol's."""
+        orders = self.open_orders(placed, symbol)
+        return sum((order.left() for order in orders if order.side == side), NOTHING)
+
+    def position(self, placed: Placed, symbol: str) -> Fraction:
+        thing = self.things[symbol]
+        held = (
+            book.held(thing)
+            for (strategy, name), book in self.books.items()
+            if name == symbol and placed.strategy in ("", strategy)
+        )
+        return sum(held, NOTHING)
+
+    def reduces(self, placed: Placed, ask: Ask) -> bool:
+        """Tell whether all that may fill on its side, and itself, stop short of zero."""
+        held = self.position(placed, ask.symbol)
+        return (
+            held * ask.side < 0
+            and self.may_fill(placed, ask.symbol, ask.side) + ask.added() <= abs(held)
+        )
+
+    # --- prices ----------------------------------------------------------------------------
+
+    def bid(self, symbol: str) -> Fraction | None:
+        return known(self.quotes[symbol][0]) if symbol in self.quotes else None
+
+    def ask_px(self, symbol: str) -> Fraction | None:
+        return known(self.quotes[symbol][1]) if symbol in self.quotes else None
+
+    def in_currency(self, amount: Fraction, source: str, target: str) -> Fraction | None:
+        """Return an amount in another currency, at the touch that makes it least."""
+        if source == target or not amount:
+            return amount
+        for thing in self.things.values():
+            if not thing.is_spot or {thing.base, thing.quote} != {source, target}:
+                continue
+            is_sale = thing.base == source
+            sells = is_sale is (amount > 0)  # a debt is bought back
+            px = self.bid(thing.symbol) if sells else self.ask_px(thing.symbol)
+            if px is not None:
+                return amount * px if is_sale else amount / px
+        return None
+
+    def profit(self, placed: Placed, *, settled: bool = False) -> Fraction | None:
+        """Return what the scope has earned in the rule's currency; None if nobody can tell.
+
+        With `settled`, what open positions are up or down is left out.
+        """
+        sums: dict[str, Fraction] = {}
+        for (strategy, symbol), book in self.books.items():
+            if not placed.covers(symbol, strategy):
+                continue
+            thing = self.things[symbol]
+            worth = book.entry
+            if book.qty and not settled:
+                mark = self.bid(symbol) if book.qty > 0 else self.ask_px(symbol)
+                if mark is None:
+                    return None
+                worth = thing.value(book.qty, mark)
+            parts = [(thing.settles_in, book.cash + worth)]
+            parts += [(thing.settles_in, -fee) for _, fee in book.estimates]
+            parts += [(currency, -fee) for currency, fee in book.fees.items()]
+            for currency, part in parts:
+                sums[currency] = sums.get(currency, NOTHING) + part
+        total = NOTHING
+        for currency, part in sums.items():
+            converted = self.in_currency(part, currency, placed.currency)
+            if converted is None:
+                return None
+            total += converted
+        return total
+
+    # --- looking ---------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Do what rules do at every fill and balance and once a second."""
+        for placed in self.placed:
+            if placed.kind in LOSSES:
+                self.look_at_loss(placed)
+            elif placed.kind == "stale_data":
+                for symbol in self.things:
+                    if placed.venue in ("", symbol.split(":")[0]) and self.is_stale(placed, symbol):
+                        everywhere = Placed("", "")
+                        resting = self.open_orders(everywhere, symbol)
+                        self.must_be_canceled += [each for each in resting if not each.keep]
+
+    def look_at_loss(self, placed: Placed) -> None:
+        loss = self.losses[placed.key]
+        profit, settled = self.profit(placed), self.profit(placed, settled=True)
+        if profit is None or settled is None:
+            loss.judgement = CANNOT_TELL
+            if loss.unknown_since_s is None:
+                loss.unknown_since_s = self.now_s
+            if self.now_s - loss.unknown_since_s >= placed.mark_stale_s:
+                self.halted = self.halted or placed.key
+            return
+        loss.unknown_since_s = None
+        measured = LOSSES[placed.kind](loss, profit, self.now_s)
+        loss.profit, loss.settled = profit, settled
+        is_sure = measured == placed.limit or abs(measured - placed.limit) > NOISE
+        loss.judgement = Judgement(measured < placed.limit, measured, placed.limit, is_sure)
+        if measured >= placed.limit:
+            self.halted = self.halted or placed.key
+
+    def is_stale(self, placed: Placed, symbol: str) -> bool:
+        limit_s = placed.limit_of(symbol)
+        if limit_s is None:
+            return False
+        if symbol not in self.quotes:
+            return True
+        bid, ask, told_s = self.quotes[symbol]
+        return self.now_s - told_s > limit_s or bid > ask
+
+    # --- the rules -------------------------------------------------------------------------
+
+    def judge(self, ask: Ask) -> dict[str, Judgement]:
+        """Return what each rule should say, by its place in the config."""
+        return {
+            placed.key: (
+                getattr(self, f"_{placed.kind}")(placed, ask)
+                if placed.covers(ask.symbol, ask.strategy)
+                else PASSES
+            )
+            for placed in self.placed
+        }
+
+    def _max_order_qty(self, placed: Placed, ask: Ask) -> Judgement:
+        limit = placed.limit_of(ask.symbol)
+        return PASSES if limit is None else at_most(ask.qty, limit)
+
+    def _max_order_notional(self, placed: Placed, ask: Ask) -> Judgement:
+        limit, thing = placed.limit_of(ask.symbol), self.things[ask.symbol]
+        if limit is None:
+            return PASSES
+        if ask.stop is not None:
+            prices = [ask.price or ask.stop]
+        elif ask.side > 0:  # at most its price
+            prices = [ask.price or self.ask_px(ask.symbol)]
+        else:  # at least its price
+            prices = [ask.price, self.bid(ask.symbol)]
+        if thing.inverse:
+            prices = [Fraction(1)]  # worth the same at any price
+        found = [each for each in prices if each is not None]
+        if not found:
+            return CANNOT_TELL
+        return at_most(thing.size(ask.qty, max(found)), limit)
+
+    def _price_collar_bps(self, placed: Placed, ask: Ask) -> Judgement:
+        limit = placed.limit_of(ask.symbol)
+        if limit is None:
+            return PASSES
+        touch = self.ask_px(ask.symbol) if ask.side > 0 else self.bid(ask.symbol)
+        if touch is None:
+            return CANNOT_TELL
+        if ask.price is None:
+            return PASSES
+        origin = touch if ask.stop is None else ask.stop
+        return at_most((ask.price - origin) * ask.side / origin * 10_000, limit)
+
+    def _max_position(self, placed: Placed, ask: Ask) -> Judgement:
+        limit = placed.limit_of(ask.symbol)
+        if limit is None:
+            return PASSES
+        bought_or_sold = self.may_fill(placed, ask.symbol, ask.side) + ask.added()
+        return at_most(self.position(placed, ask.symbol) * ask.side + bought_or_sold, limit)
+
+    def _max_exposure(self, placed: Placed, ask: Ask) -> Judgement:
+        total: Fraction | None = NOTHING
+        for symbol in self.things:
+            if placed.venue in ("", symbol.split(":")[0]):
+                worth = self.worth_at_worst(placed, ask, symbol)
+                total = None if worth is None or total is None else total + worth
+        if self.reduces(placed, ask):
+            return Judgement(True, total, placed.limit)
+        return CANNOT_TELL if total is None else at_most(total, placed.limit)
+
+    def worth_at_worst(self, placed: Placed, ask: Ask, symbol: str) -> Fraction | None:
+        """Return the larger of all bought and all sold, at the ask or what is asked for."""
+        thing, mine = self.things[symbol], ask.symbol == symbol
+        held = self.position(placed, symbol)
+        ends = []
+        for side in (1, -1):
+            more = ask.added() if mine and ask.side == side else NOTHING
+            ends.append(abs(held + side * (self.may_fill(placed, symbol, side) + more)))
+        if not max(ends):
+            return NOTHING
+        price = Fraction(1) if thing.inverse else self.ask_px(symbol)
+        if price is None:
+            return None
+        if mine and ask.price is not None:
+            price = max(price, ask.price)
+        debt = self.in_currency(-thing.size(max(ends), price), thing.quote, placed.currency)
+        return None if debt is None else -debt
+
+    def _max_open_orders(self, placed: Placed, ask: Ask) -> Judgement:
+        limit = placed.limit_of(ask.symbol)
+        if limit is None:
+            return PASSES
+        only = None if placed.by_symbol is None else ask.symbol
+        count = len(self.open_orders(placed, only)) + (ask.order is None)
+        return at_most(Fraction(count), limit)
+
+    def sent_within(self, placed: Placed, what: str) -> int:
+        return sum(
+            1
+            for at_s, kind, strategy, symbol in self.sent
+            if kind == what
+            and at_s > self.now_s - placed.per_s
+            and placed.covers(symbol, strategy)
+        )
+
+    def _max_order_rate(self, placed: Placed, ask: Ask) -> Judgement:
+        return at_most(Fraction(self.sent_within(placed, "order") + 1), placed.limit)
+
+    def _max_cancel_rate(self, placed: Placed, ask: Ask) -> Judgement:
+        if ask.order is not None or ask.at_once:
+            return PASSES
+        needed = self.sent_within(placed, "cancel") + len(self.open_orders(placed)) + 1
+        return at_most(Fraction(needed), placed.limit)
+
+    def _self_trade(self, placed: Placed, ask: Ask) -> Judgement:
+        met = [
+            order
+            for order in self.open_orders(placed, ask.symbol)
+            if order.side != ask.side
+            and any(
+                ask.price is None or price is None or (ask.price - price) * ask.side >= 0
+                for price in order.prices()
+            )
+        ]
+        if MEETING_REDUCING_IS_HELD and self.reduces(placed, ask):
+            return PASSES
+        return at_most(Fraction(len(met)), NOTHING)
+
+    def _stale_data(self, placed: Placed, ask: Ask) -> Judgement:
+        excused = (
+            STALE_LETS_PRICED_REDUCING_PASS
+            and ask.price is not None
+            and self.reduces(placed, ask)
+        )
+        return Judgement(passes=excused or not self.is_stale(placed, ask.symbol))
+
+    def _funds(self, placed: Placed, ask: Ask) -> Judgement:
+        thing = self.things[ask.symbol]
+        if not thing.is_spot:
+            return PASSES
+        currency = thing.quote if ask.side > 0 else thing.base
+        total = self.balances.get((thing.venue, currency))
+        reserved = self.reserved(thing.venue, currency)
+        if ask.side < 0:
+            spends: Fraction | None = ask.added()
+        else:
+            spends = self.cost(ask.symbol, ask.qty, [ask.price], ask.stop)
+        if total is None or reserved is None or spends is None:
+            return Judgement(passes=self.reduces(placed, ask))
+        return at_most(spends, total - reserved)
+
+    def reserved(self, venue: str, currency: str) -> Fraction | None:
+        """Return the most that open orders may spend of a currency."""
+        total = NOTHING
+        for order in self.orders.values():
+            thing = self.things[order.symbol]
+            if not order.is_open or thing.venue != venue or not thing.is_spot:
+                continue
+            if order.side < 0 and thing.base == currency:
+                total += order.left()
+            if order.side > 0 and thing.quote == currency:
+                cost = self.cost(order.symbol, order.left(), order.prices(), order.stop)
+                if cost is None:
+                    return None
+                total += cost
+        return total
+
+    def cost(
+        self,
+        symbol: str,
+        qty: Fraction,
+        prices: list[Fraction | None],
+        stop: Fraction | None,
+    ) -> Fraction | None:
+        """Return what a buy costs: at the highest limit, or else at the ask or its stop."""
+        limits = [price for price in prices if price is not None]
+        if not limits:
+            ask_px = self.ask_px(symbol)
+            if ask_px is None:
+                return None
+            limits = [ask_px, stop or NOTHING]
+        fee = self.taker[symbol.split(":")[0]] if FUNDS_COUNT_TAKER_FEES else NOTHING
+        return qty * max(limits) * (1 + fee)
+
+    def _max_daily_loss(self, placed: Placed, ask: Ask) -> Judgement:
+        judged = self.losses[placed.key].judgement
+        if self.reduces(placed, ask):
+            return Judgement(True, judged.measured, judged.limit)
+        return judged
+
+    _max_drawdown = _max_daily_loss
+
+
+def daily(loss: Loss, profit: Fraction, now_s: Fraction) -> Fraction:
+    """Return what was lost since the last look before midnight UTC."""
+    day = int(now_s // DAY_S)
+    if loss.day != day:
+        loss.start = NOTHING if loss.day is None else loss.profit
+        loss.day = day
+    return loss.start - profit
+
+
+def drawdown(loss: Loss, profit: Fraction, now_s: Fraction) -> Fraction:
+    """Return how far profit is below its highest."""
+    del now_s
+    loss.start = max(loss.start, profit)
+    return loss.start - profit
+
+
+LOSSES: Final[Mapping[str, Callable[[Loss, Fraction, Fraction], Any]]] = {
+    "max_daily_loss": daily,
+    "max_drawdown": drawdown,
+}
