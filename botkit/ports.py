@@ -340,6 +340,10 @@ class RiskView(Workload, Protocol):
         """Return the most our open spot orders may spend; None if one has no price to tell by."""
         ...
 
+    def is_flat(self) -> bool:
+        """Tell whether no strategy of the scope holds anything: two that net out are not flat."""
+        ...
+
     def profit(self, currency: str, *, settled: bool = False) -> Decimal | None:
         """Return realised + unrealised - fees of this run; None if a mark or rate is missing.
 

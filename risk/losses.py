@@ -88,7 +88,7 @@ class LossGauge:
         if self._has_looked:
             return ZERO
         self._has_looked = True
-        if any(view.position(symbol) for symbol in view.instruments):
+        if not view.is_flat():
             return ZERO
         lacking, self.open_profit = self.open_profit, ZERO
         return lacking

@@ -199,6 +199,12 @@ class EngineView:
             prices = [ask if order.stop_px is None else max(ask, order.stop_px)]
         return max(prices) * order.worst_leaves()
 
+    def is_flat(self) -> bool:
+        """Tell whether no strategy of the scope holds anything: two that net out are not flat."""
+        covers = self.scope.covers
+        positions = self._engine.portfolio.positions()
+        return not any(each.qty and covers(each.symbol, each.strategy) for each in positions)
+
     def profit(self, currency: str, *, settled: bool = False) -> Decimal | None:
         """Return realised + unrealised - fees of this run; None if a mark or rate is missing.
 

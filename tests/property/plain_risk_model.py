@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import attrs
 
-__all__ = ["Ask", "Judgement", "PlainModel", "PlainOrder", "Placed", "Thing", "known"]
+__all__ = ["ACK_DUE_S", "NOISE", "SETTLE_S", "Ask", "Judgement", "Placed", "PlainModel", "PlainOrder", "Thing", "known"]
 
 # What is settled in one place, because it may be settled otherwise.
 STALE_LETS_PRICED_REDUCING_PASS: Final = False
@@ -390,8 +390,10 @@ class PlainModel:
 
     def in_currency(self, amount: Fraction, source: str, target: str) -> Fraction | None:
         """Return an amount in another currency, at the touch that makes it least."""
-        if source == target or not amount:
+        if source == target:
             return amount
+        if abs(amount) < NOISE:  # of dividing: what is nothing needs no rate
+            return NOTHING
         for thing in self.things.values():
             if not thing.is_spot or {thing.base, thing.quote} != {source, target}:
                 continue

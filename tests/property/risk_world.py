@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 import attrs
+import numpy as np
 
 from botkit.assembly import build_rules
 from botkit.config import BotConfig, Config, StrategyConfig, VenueConfig
@@ -55,6 +56,7 @@ from botkit.testing.engine_rig import CAPABLE, Actor
 from botkit.testing.memory_journal import MemoryJournal
 from tests.property.plain_risk_model import (
     ACK_DUE_S,
+    NOISE,
     SETTLE_S,
     Ask,
     Judgement,
@@ -64,7 +66,7 @@ from tests.property.plain_risk_model import (
     Thing,
 )
 
-__all__ = ["MOVES", "Disagreement", "Pick", "Plant", "World", "honest"]
+__all__ = ["MOVES", "Disagreement", "Pick", "Plant", "World", "honest", "walk"]
 
 Pick = Callable[[int], int]
 Plant = Callable[[str, RiskRule], RiskRule]
@@ -238,13 +240,14 @@ class World:
         How often what happened: "max_position refused", "restart".
     """
 
-    def __init__(self, pick: Pick, plant: Plant = honest) -> None:
+    def __init__(self, pick: Pick, plant: Plant = honest, focus: str = "") -> None:
         self.counts: dict[str, int] = {}
         self._plant = plant
         # A limit that binds hides those after it, so each is tight in some worlds only.
-        self._chosen = [(term, _limit(term, pick)) for term in TERMS]
+        self._chosen = [(term, _limit(term, pick, focus)) for term in TERMS]
         turn = pick(len(TERMS))
         self._chosen = self._chosen[turn:] + self._chosen[:turn]
+        self._chosen.sort(key=lambda each: each[0].kind != focus)
         self.now_ns = BEGIN_NS
         self.model = PlainModel(
             THINGS, [_placed(*each) for each in self._chosen], TAKER, self._now_s
@@ -256,6 +259,7 @@ class World:
         self, carried: Mapping[str, Mapping[str, str]], opening: Sequence[Adjustment]
     ) -> None:
         self._runs += 1
+        self._was_halted = False
         self.journal = MemoryJournal()
         self._sent: list[Command] = []
         self.orders: dict[str, Order] = {}
@@ -351,7 +355,11 @@ class World:
             if model.halted:
                 told = plain.cancels > 0 or not plain.is_open or plain.after_halt or plain.keep
                 expect(that=told, or_else=f"rests after the halt: {order}")
+        if halted is not None and not self._was_halted:
+            self._was_halted = True
+            self._count(f"halted by {halted.rule.rpartition('.')[2]}")
         for plain in model.must_be_canceled:
+            self._count("pulled for stale_data")
             told = plain.cancels > 0 or not plain.is_open
             expect(that=told, or_else=f"rests where data are stale: {plain}")
         model.must_be_canceled.clear()
@@ -384,6 +392,16 @@ class World:
         elif kind == 5:
             terms["keep"] = True
         self.place(symbol, strategy, side, qty, price, **terms)
+
+    def trade(self, pick: Pick) -> None:
+        """Place an order at the middle and fill all of it."""
+        symbol = SYMBOLS[pick(len(SYMBOLS))]
+        side = Side.BUY if pick(2) else Side.SELL
+        price = Decimal(MIDDLE[symbol])
+        order = self.place(symbol, STRATEGIES[pick(2)], side, Decimal(1 + pick(2)), price)
+        if order.is_open and self._is_ready(symbol):
+            plain = self.model.orders[order.client_order_id]
+            self._fill(plain, plain.qty, pick)
 
     def place(
         self,
@@ -510,6 +528,12 @@ class World:
 
     def _compare_verdict(self, ask: Ask, verdict: Any, judgement: Judgement) -> None:
         agree = verdict.passed is judgement.passes or not judgement.is_sure
+        for told, right in (
+            (verdict.measured, judgement.measured),
+            (verdict.limit, judgement.limit),
+        ):
+            if told is not None and right is not None:
+                agree = agree and abs(Fraction(told) - right) < NOISE
         expect(that=agree, or_else=(ask, verdict, judgement))
 
     def _is_ready(self, symbol: str) -> bool:
@@ -970,15 +994,24 @@ def attrs_at(adjustment: Adjustment, now_ns: int) -> Adjustment:
     return Adjustment(**{**fields, "receive_time_ns": now_ns})
 
 
-def _limit(term: Term, pick: Pick) -> str:
-    """Return the tight limit in one world of six, else a looser one."""
-    tight = pick(6) == 0
-    return term.limits[0] if tight or len(term.limits) == 1 else term.limits[-1 - pick(len(term.limits) - 1)]
+def _limit(term: Term, pick: Pick, focus: str) -> str:
+    """Return a limit that binds in one world of six, else a looser one.
+
+    With `focus`, those of that kind bind in half of all worlds and all others are loose.
+    """
+    if focus:
+        binds = term.kind == focus and bool(pick(2))
+    else:
+        binds = pick(6) == 0
+    if binds or len(term.limits) == 1:
+        return term.limits[0]
+    return term.limits[-1] if focus != term.kind else term.limits[-1 - pick(len(term.limits) - 1)]
 
 
 Move = Callable[[World, Pick], None]
 MOVES: Final[Sequence[Move]] = (
     *(World.send,) * 8,
+    *(World.trade,) * 3,
     *(World.quote,) * 2,
     *(World.quote_all,) * 2,
     World.quote_oddly,
@@ -1004,3 +1037,19 @@ MOVES: Final[Sequence[Move]] = (
     World.halt,
     World.restart,
 )
+
+
+def walk(
+    generator: np.random.Generator, steps: int, *, plant: Plant = honest, focus: str = ""
+) -> World:
+    """Return a world after some moves, all by a generator's word."""
+
+    def pick(below: int) -> int:
+        return int(generator.integers(below))
+
+    world = World(pick, plant, focus)
+    world.fund(pick)
+    world.quote_all(pick)
+    for _ in range(steps):
+        MOVES[pick(len(MOVES))](world, pick)
+    return world
