@@ -8,13 +8,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from importlib.metadata import entry_points
 from typing import Any, Final
 
 import attrs
 import numpy as np
 
-from botkit.assembly import build_rules
-from botkit.config import BotConfig, Config, StrategyConfig, VenueConfig
 from botkit.engine import Engine, EngineSettings
 from botkit.engine.riskview import ScopedRule
 from botkit.model import (
@@ -48,7 +47,7 @@ from botkit.model import (
 )
 from botkit.orders import Order
 from botkit.portfolio import carried_positions
-from botkit.ports import Checked, FeeSchedule, RiskRule
+from botkit.ports import Checked, FeeSchedule, RiskRule, RiskScope
 from botkit.scope import CleanUpBudget
 from botkit.testing import START_NS, build_instrument, build_report, build_venue_status
 from botkit.testing.builders import build_quote
@@ -103,7 +102,13 @@ TAKER: Final = {"one": Fraction(1, 100), "two": Fraction(0)}
 STRATEGIES: Final = ("a", "b")
 BEGIN_NS: Final = START_NS + 86_400_000_000_000 - 20_000_000_000  # 20 s before midnight
 STATUSES: Final = {OrdStatus.CANCELED: ExecType.CANCELED, OrdStatus.EXPIRED: ExecType.EXPIRED}
-WAITS_S: Final = ("0.25", "0.5", "1", "1", "2", "5", "6", "12", "31")
+WAITS_S: Final = ("0.25", "0.5", "1", "1", "2", "5", "6", "12")
+
+
+# Reading the entry points takes longer than a whole walk.
+RULES: Final[Mapping[str, Any]] = {
+    each.name: each.load() for each in entry_points(group="botkit.risk")
+}
 
 
 class Disagreement(AssertionError):
@@ -164,10 +169,10 @@ TERMS: Final = (
     Term("stale_data", limits=("5", "40")),
     Term("stale_data", venue="two", limits=("3", "40"), by_symbol=BTC_USD),
     Term("funds", limits=("prefunded",)),
-    Term("max_daily_loss", limits=("15", "900"), currency="EUR"),
-    Term("max_daily_loss", "a", limits=("10", "900"), currency="USD"),
-    Term("max_drawdown", limits=("20", "900"), currency="EUR"),
-    Term("max_drawdown", venue="two", limits=("15", "900"), currency="USD"),
+    Term("max_daily_loss", limits=("8", "900"), currency="EUR"),
+    Term("max_daily_loss", "a", limits=("6", "900"), currency="USD"),
+    Term("max_drawdown", limits=("6", "900"), currency="EUR"),
+    Term("max_drawdown", venue="two", limits=("5", "900"), currency="USD"),
 )
 
 
@@ -199,35 +204,14 @@ def _configured(term: Term, limit: str) -> Any:
     return {term.by_symbol: value} if term.by_symbol else value
 
 
-def _risk_config(chosen: Sequence[tuple[Term, str]]) -> dict[str, Any]:
-    risk: dict[str, Any] = {}
-    for term, limit in chosen:
-        table = risk
-        for step in term.prefix.split(".")[:-1]:
-            table = table.setdefault(step, {})
-        table[term.kind] = _configured(term, limit)
-    return risk
-
-
 def _build(chosen: Sequence[tuple[Term, str]], plant: Plant) -> list[RiskRule | ScopedRule]:
-    config = Config(
-        bot=BotConfig(name="world"),
-        venues={name: VenueConfig(name=name, type="paper") for name in VENUES},
-        strategies=tuple(
-            StrategyConfig(type="x", name=name, instruments=SYMBOLS, clean_up=1)
-            for name in STRATEGIES
-        ),
-        risk=_risk_config(chosen),
-        source="world.toml",
-        base_dir=".",
-    )
+    """Return the rules as a config with these terms would have them."""
     built: list[RiskRule | ScopedRule] = []
-    for rule in build_rules(config):
-        if isinstance(rule, ScopedRule):
-            inner = plant(rule.rule.key, rule.rule)
-            built.append(attrs.evolve(rule, rule=inner))
-        else:
-            built.append(plant(rule.key, rule))
+    for term, limit in chosen:
+        key = term.prefix + term.kind
+        rule = plant(term.kind, RULES[term.kind].from_config(_configured(term, limit), key))
+        scope = RiskScope(strategy=term.strategy, venue=term.venue)
+        built.append(ScopedRule(key, scope, rule) if term.prefix else rule)
     return built
 
 
@@ -402,6 +386,14 @@ class World:
         if order.is_open and self._is_ready(symbol):
             plain = self.model.orders[order.client_order_id]
             self._fill(plain, plain.qty, pick)
+
+    def make_market(self, pick: Pick) -> None:
+        """Place a buy below the middle and a sell above it."""
+        symbol, strategy = SYMBOLS[pick(len(SYMBOLS))], STRATEGIES[pick(2)]
+        apart = (1 + pick(3)) * INSTRUMENTS[symbol].tick_size
+        for side in Side:
+            price = MIDDLE[symbol] - side.sign * apart
+            self.place(symbol, strategy, side, Decimal(1 + pick(3)), price)
 
     def place(
         self,
@@ -1034,9 +1026,25 @@ MOVES: Final[Sequence[Move]] = (
     World.list_orders,
     World.tell_balance,
     *(World.wait,) * 2,
+    World.make_market,
     World.halt,
     World.restart,
 )
+# What a rule is about happens more often where it is looked at.
+IN_FOCUS: Final[Mapping[str, Sequence[Move]]] = {
+    "funds": (World.trade, World.trade, World.turn_link, World.tell_fee),
+    "max_cancel_rate": (World.cancel, World.cancel, World.make_market),
+    "max_daily_loss": (*(World.trade,) * 4, World.quote, World.miss_messages, World.restart),
+    "max_drawdown": (*(World.trade,) * 4, *(World.quote,) * 3, World.quote_oddly, World.wait),
+    "max_exposure": (*(World.make_market,) * 4, World.turn_link, World.trade),
+    "max_open_orders": (World.make_market, World.turn_link),
+    "max_order_notional": (*(World.quote_oddly,) * 3, *(World.miss_messages,) * 2),
+    "max_order_rate": (*(World.wait,) * 3, *(World.send,) * 4, *(World.replace,) * 4),
+    "max_position": (*(World.make_market,) * 4, World.turn_link, World.trade, World.cancel),
+    "price_collar_bps": (*(World.quote_oddly,) * 3, *(World.miss_messages,) * 2),
+    "self_trade": (*(World.replace,) * 3, *(World.cancel,) * 2, World.turn_link),
+    "stale_data": (World.wait, World.wait, World.miss_messages, World.quote_oddly),
+}
 
 
 def walk(
@@ -1050,6 +1058,7 @@ def walk(
     world = World(pick, plant, focus)
     world.fund(pick)
     world.quote_all(pick)
+    moves = (*MOVES, *IN_FOCUS.get(focus, ()))
     for _ in range(steps):
-        MOVES[pick(len(MOVES))](world, pick)
+        moves[pick(len(moves))](world, pick)
     return world

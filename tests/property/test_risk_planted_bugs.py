@@ -454,7 +454,7 @@ BUGS: Final[Mapping[str, tuple[str, Bend]]] = {
     ),
     "stale_data is late": (
         "stale_data",
-        sees(age_ns=lambda view, symbol: _less(view.age_ns(symbol), 1_000_000_000)),
+        sees(age_ns=lambda view, symbol: _less(view.age_ns(symbol), 2_000_000_000)),
     ),
     "stale_data takes a gap for news": (
         "stale_data",
