@@ -250,13 +250,15 @@ class PlainModel:
         """End the run, and begin one with these positions at these prices.
 
         Where the bot had halted a person has cleared it, and losses start anew. What a position
-        was up or down when the run ended is measured again in the next, so it is left out here.
+        was up or down when the run ended is measured again in the next, so it is left out here;
+        where there is none any more it stays as it was at the last look.
         """
         for placed in self.placed:
             if placed.kind in LOSSES:
                 loss = self.losses[placed.key]
-                was_open = loss.profit - loss.settled
-                anew = Loss(day=loss.day, start=loss.start - loss.settled, profit=was_open)
+                is_held = any(qty and placed.covers(it, who) for (who, it), (qty, _) in carried.items())
+                kept = loss.settled if is_held else loss.profit
+                anew = Loss(day=loss.day, start=loss.start - kept, profit=loss.profit - kept)
                 self.losses[placed.key] = Loss() if self.halted else anew
         self.books = {key: self.carried_book(key, *terms) for key, terms in carried.items()}
         self.forget_run()

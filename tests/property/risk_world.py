@@ -97,8 +97,8 @@ THINGS: Final = [
 MIDDLE: Final = {BTC: 20, MINI: 20, BTC_USD: 25, INVERSE: 25, EUR_USD: 2}
 VENUES: Final = ("one", "two")
 ATOMIC: Final = "two"
-FEES: Final = {"one": FeeSchedule(taker_bps=Decimal(100)), "two": FeeSchedule()}
-TAKER: Final = {"one": Fraction(1, 100), "two": Fraction(0)}
+FEES: Final = {"one": FeeSchedule(taker_bps=Decimal(500)), "two": FeeSchedule()}
+TAKER: Final = {"one": Fraction(1, 20), "two": Fraction(0)}
 STRATEGIES: Final = ("a", "b")
 BEGIN_NS: Final = START_NS + 86_400_000_000_000 - 20_000_000_000  # 20 s before midnight
 STATUSES: Final = {OrdStatus.CANCELED: ExecType.CANCELED, OrdStatus.EXPIRED: ExecType.EXPIRED}
@@ -148,7 +148,7 @@ class Term:
 TERMS: Final = (
     Term("max_order_qty", limits=("3", "90")),
     Term("max_order_qty", "b", limits=("2", "90"), by_symbol=INVERSE),
-    Term("max_order_notional", limits=("60", "5000")),
+    Term("max_order_notional", limits=("45", "5000")),
     Term("max_order_notional", venue="one", limits=("80", "5000"), by_symbol=MINI),
     Term("price_collar_bps", limits=("500", "9000")),
     Term("price_collar_bps", "a", limits=("1000", "9000"), by_symbol=BTC),
@@ -224,7 +224,10 @@ class World:
         How often what happened: "max_position refused", "restart".
     """
 
-    def __init__(self, pick: Pick, plant: Plant = honest, focus: str = "") -> None:
+    def __init__(
+        self, pick: Pick, plant: Plant = honest, *, focus: str = "", decisions_only: bool = False
+    ) -> None:
+        self.decisions_only = decisions_only
         self.counts: dict[str, int] = {}
         self._plant = plant
         # A limit that binds hides those after it, so each is tight in some worlds only.
@@ -520,7 +523,7 @@ class World:
 
     def _compare_verdict(self, ask: Ask, verdict: Any, judgement: Judgement) -> None:
         agree = verdict.passed is judgement.passes or not judgement.is_sure
-        for told, right in (
+        for told, right in () if self.decisions_only else (
             (verdict.measured, judgement.measured),
             (verdict.limit, judgement.limit),
         ):
@@ -593,7 +596,7 @@ class World:
         is_full = plain.cum + qty == plain.qty
         fee: tuple[Fraction, str] | None = None
         fields: dict[str, Any] = {}
-        how = pick(5)
+        how = pick(6)  # the last two: not told yet
         if how < 4:
             currency = (thing.quote, thing.base, "EUR", thing.quote)[how]
             number = Decimal(("0", "0.25", "0.5", "1")[pick(4)])
@@ -1032,10 +1035,10 @@ MOVES: Final[Sequence[Move]] = (
 )
 # What a rule is about happens more often where it is looked at.
 IN_FOCUS: Final[Mapping[str, Sequence[Move]]] = {
-    "funds": (World.trade, World.trade, World.turn_link, World.tell_fee),
+    "funds": (*(World.tell_balance,) * 4, *(World.send,) * 4, World.turn_link, World.tell_fee),
     "max_cancel_rate": (World.cancel, World.cancel, World.make_market),
     "max_daily_loss": (*(World.trade,) * 4, World.quote, World.miss_messages, World.restart),
-    "max_drawdown": (*(World.trade,) * 4, *(World.quote,) * 3, World.quote_oddly, World.wait),
+    "max_drawdown": (*(World.trade,) * 4, *(World.quote,) * 4, World.wait, World.restart),
     "max_exposure": (*(World.make_market,) * 4, World.turn_link, World.trade),
     "max_open_orders": (World.make_market, World.turn_link),
     "max_order_notional": (*(World.quote_oddly,) * 3, *(World.miss_messages,) * 2),
@@ -1043,19 +1046,24 @@ IN_FOCUS: Final[Mapping[str, Sequence[Move]]] = {
     "max_position": (*(World.make_market,) * 4, World.turn_link, World.trade, World.cancel),
     "price_collar_bps": (*(World.quote_oddly,) * 3, *(World.miss_messages,) * 2),
     "self_trade": (*(World.replace,) * 3, *(World.cancel,) * 2, World.turn_link),
-    "stale_data": (World.wait, World.wait, World.miss_messages, World.quote_oddly),
+    "stale_data": (World.wait, World.miss_messages, *(World.quote_oddly,) * 3),
 }
 
 
 def walk(
-    generator: np.random.Generator, steps: int, *, plant: Plant = honest, focus: str = ""
+    generator: np.random.Generator,
+    steps: int,
+    *,
+    plant: Plant = honest,
+    focus: str = "",
+    decisions_only: bool = False,
 ) -> World:
     """Return a world after some moves, all by a generator's word."""
 
     def pick(below: int) -> int:
         return int(generator.integers(below))
 
-    world = World(pick, plant, focus)
+    world = World(pick, plant, focus=focus, decisions_only=decisions_only)
     world.fund(pick)
     world.quote_all(pick)
     moves = (*MOVES, *IN_FOCUS.get(focus, ()))

@@ -16,7 +16,7 @@ from botkit.orders import Order
 from botkit.ports import Finding, RiskContext, RiskRule, RiskScope, Verdict
 from tests.property.risk_world import BEGIN_NS, Disagreement, walk
 
-WALKS = 60
+WALKS = 200
 STEPS = 60
 HOUR_NS = 3_600_000_000_000
 PASSED = Verdict("planted", passed=True)
@@ -515,7 +515,7 @@ def _less(age_ns: int | None, by_ns: int) -> int | None:
 @cache
 def passes_honestly(focus: str, seed: int) -> bool:
     """Walk with honest rules; raises `Disagreement` if they are at fault."""
-    walk(np.random.default_rng(seed), STEPS, focus=focus)
+    walk(np.random.default_rng(seed), STEPS, focus=focus, decisions_only=True)
     return True
 
 
@@ -527,7 +527,7 @@ def found_at(kind: str, bend: Bend) -> int | None:
 
     for seed in range(WALKS):
         try:
-            walk(np.random.default_rng(seed), STEPS, plant=plant, focus=kind)
+            walk(np.random.default_rng(seed), STEPS, plant=plant, focus=kind, decisions_only=True)
         except Disagreement:
             return seed
     return None
