@@ -4,202 +4,36 @@ Dicts, lists and fractions; nothing is kept in step that can be counted anew, an
 `botkit` is used. Slow on purpose, so that it can be read and believed.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any, Final
 
 import attrs
 
-__all__ = ["ACK_DUE_S", "NOISE", "SETTLE_S", "Ask", "Judgement", "Placed", "PlainModel", "PlainOrder", "Thing", "known"]
+from tests.property.plain_risk_parts import (
+    CANNOT_TELL,
+    DAY_S,
+    NOISE,
+    NOTHING,
+    PASSES,
+    Ask,
+    Book,
+    Judgement,
+    Loss,
+    Placed,
+    PlainOrder,
+    Thing,
+    at_most,
+    known,
+    venue_of,
+)
+
+__all__ = ["PlainModel"]
 
 # What is settled in one place, because it may be settled otherwise.
 STALE_LETS_PRICED_REDUCING_PASS: Final = False
 MEETING_REDUCING_IS_HELD: Final = False  # held until the way is free; else refused
 FUNDS_COUNT_TAKER_FEES: Final = False
-
-ACK_DUE_S: Final = Fraction(5)
-SETTLE_S: Final = Fraction(5)
-DAY_S: Final = 86_400
-NOISE: Final = Fraction(1, 10**15)  # quotients are rounded in the code, and not here
-NOTHING: Final = Fraction(0)
-
-
-def known(px: float) -> Fraction | None:
-    """Return a price of the market; None if it is none."""
-    return Fraction(str(px)) if 0 < px < math.inf else None
-
-
-@attrs.frozen
-class Thing:
-    """An instrument."""
-
-    symbol: str
-    venue: str
-    base: str
-    quote: str
-    multiplier: Fraction = Fraction(1)
-    inverse: bool = False
-
-    @property
-    def is_spot(self) -> bool:
-        return self.multiplier == 1 and not self.inverse
-
-    @property
-    def settles_in(self) -> str:
-        return self.base if self.inverse else self.quote
-
-    def value(self, qty: Fraction, price: Fraction) -> Fraction:
-        """Return what a signed quantity is worth in the currency it settles in."""
-        return -qty * self.multiplier / price if self.inverse else qty * self.multiplier * price
-
-    def size(self, qty: Fraction, price: Fraction) -> Fraction:
-        """Return the size of a trade in quote currency."""
-        return qty * self.multiplier if self.inverse else qty * self.multiplier * price
-
-
-@attrs.define(eq=False)
-class PlainOrder:
-    """One order: what was asked, and what the venue has said of it so far."""
-
-    name: str
-    symbol: str
-    strategy: str
-    side: int  # 1 buys, -1 sells
-    qty: Fraction
-    price: Fraction | None
-    stop: Fraction | None
-    is_atomic: bool  # where it is, a replace never fills old and new
-    sent_s: Fraction
-    keep: bool = False
-    cum: Fraction = NOTHING
-    is_open: bool = True
-    spoken_of: bool = False  # by the venue
-    change: "tuple[str, Fraction, Fraction | None, Fraction] | None" = None  # id, qty, price, cum
-    told: Fraction = NOTHING  # how much of it has filled, counted or not
-    over_when_counted: bool = False  # the venue has ended it, and owes fills
-    cancels: int = 0
-    presumed: bool = False  # ended by nobody's word
-    doubted_s: Fraction | None = None  # from when on a listing can show that it is absent
-    absent_s: Fraction | None = None
-    canceled: bool = False  # the venue said so
-    after_halt: bool = False  # sent, or found again, when the bot was halted already
-
-    def left(self) -> Fraction:
-        """Return the most that may still fill."""
-        if not self.is_open:
-            return NOTHING
-        if self.change is None:
-            return self.qty - self.cum
-        _, qty, _, cum_then = self.change
-        if self.is_atomic:
-            return max(NOTHING, max(self.qty, qty) - self.cum)
-        # The old one to its end, and all of the new one that was not filled when it was asked.
-        return max(NOTHING, self.qty - self.cum + max(NOTHING, qty - cum_then))
-
-    def prices(self) -> list[Fraction | None]:
-        """Return the limits it may rest at; None is any price."""
-        return [self.price] if self.change is None else [self.price, self.change[2]]
-
-
-@attrs.frozen
-class Ask:
-    """A new order, or with `order` a replace, before it is sent."""
-
-    symbol: str
-    strategy: str
-    side: int
-    qty: Fraction
-    price: Fraction | None
-    stop: Fraction | None = None
-    at_once: bool = False  # IOC, FOK
-    order: PlainOrder | None = None
-
-    def added(self) -> Fraction:
-        """Return by how much it raises what may fill."""
-        if self.order is None:
-            return self.qty
-        if self.order.is_atomic:
-            return max(NOTHING, self.qty - self.order.qty)
-        return max(NOTHING, self.qty - self.order.cum)
-
-
-@attrs.frozen
-class Placed:
-    """One rule of the config: `strategy` and `venue` are its scope, "" is all."""
-
-    key: str  # where the config has it
-    kind: str
-    strategy: str = ""
-    venue: str = ""
-    limit: Fraction = NOTHING
-    by_symbol: Mapping[str, Fraction] | None = None
-    per_s: Fraction = NOTHING
-    currency: str = ""
-    mark_stale_s: Fraction = Fraction(30)
-
-    def covers(self, symbol: str, strategy: str) -> bool:
-        return self.strategy in ("", strategy) and self.venue in ("", symbol.split(":")[0])
-
-    def limit_of(self, symbol: str) -> Fraction | None:
-        return self.limit if self.by_symbol is None else self.by_symbol.get(symbol)
-
-
-@attrs.frozen
-class Judgement:
-    """`is_sure` is False where the measure is too near the limit to tell after rounding."""
-
-    passes: bool
-    measured: Fraction | None = None
-    limit: Fraction | None = None
-    is_sure: bool = True
-
-
-PASSES: Final = Judgement(passes=True)
-CANNOT_TELL: Final = Judgement(passes=False)
-
-
-def at_most(measured: Fraction, limit: Fraction) -> Judgement:
-    is_sure = measured == limit or abs(measured - limit) > NOISE
-    return Judgement(measured <= limit, measured, limit, is_sure)
-
-
-@attrs.define
-class Book:
-    """What one strategy holds of one instrument, and what that has cost."""
-
-    qty: Fraction = NOTHING
-    cash: Fraction = NOTHING  # paid in for sales less paid out for purchases
-    entry: Fraction = NOTHING  # what `qty` was entered at, on the average
-    fees: dict[str, Fraction] = attrs.field(factory=dict)
-    estimates: list[tuple[str, Fraction]] = attrs.field(factory=list)  # by execution
-    last_px: Fraction | None = None
-
-    def held(self, thing: Thing) -> Fraction:
-        return self.qty - (self.fees.get(thing.base, NOTHING) if thing.is_spot else 0)
-
-    def trade(self, thing: Thing, qty: Fraction, price: Fraction) -> None:
-        value, before = thing.value(qty, price), self.qty
-        after = before + qty
-        if before * qty >= 0:
-            self.entry += value
-        elif before * after >= 0:
-            self.entry = self.entry * after / before
-        else:
-            self.entry = thing.value(after, price)
-        self.qty, self.cash, self.last_px = after, self.cash - value, price
-
-
-@attrs.define
-class Loss:
-    """What one loss rule has seen."""
-
-    day: int | None = None
-    start: Fraction = NOTHING  # of the day; for a drawdown the highest
-    profit: Fraction = NOTHING  # at the last look
-    settled: Fraction = NOTHING  # the same, less what open positions were up
-    unknown_since_s: Fraction | None = None
-    judgement: Judgement = CANNOT_TELL
 
 
 class PlainModel:
@@ -256,16 +90,16 @@ class PlainModel:
         for placed in self.placed:
             if placed.kind in LOSSES:
                 loss = self.losses[placed.key]
-                is_held = any(qty and placed.covers(it, who) for (who, it), (qty, _) in carried.items())
+                is_held = any(
+                    qty and placed.covers(it, who) for (who, it), (qty, _) in carried.items()
+                )
                 kept = loss.settled if is_held else loss.profit
                 anew = Loss(day=loss.day, start=loss.start - kept, profit=loss.profit - kept)
                 self.losses[placed.key] = Loss() if self.halted else anew
         self.books = {key: self.carried_book(key, *terms) for key, terms in carried.items()}
         self.forget_run()
 
-    def carried_book(
-        self, key: tuple[str, str], qty: Fraction, price: Fraction | None
-    ) -> Book:
+    def carried_book(self, key: tuple[str, str], qty: Fraction, price: Fraction | None) -> Book:
         old, thing = self.books[key], self.things[key[1]]
         assert qty == old.held(thing), (key, qty, old)
         if old.qty:
@@ -339,7 +173,7 @@ class PlainModel:
         book = self.books[order.strategy, order.symbol]
         book.estimates = [each for each in book.estimates if each[0] != exec_id]
         self.pays(book, *fee)
-        self.spends(order.symbol.split(":")[0], fee[1], max(NOTHING, fee[0]))
+        self.spends(venue_of(order.symbol), fee[1], max(NOTHING, fee[0]))
 
     def pays(self, book: Book, fee: Fraction, currency: str) -> None:
         book.fees[currency] = book.fees.get(currency, NOTHING) + fee
@@ -377,10 +211,9 @@ class PlainModel:
     def reduces(self, placed: Placed, ask: Ask) -> bool:
         """Tell whether all that may fill on its side, and itself, stop short of zero."""
         held = self.position(placed, ask.symbol)
-        return (
-            held * ask.side < 0
-            and self.may_fill(placed, ask.symbol, ask.side) + ask.added() <= abs(held)
-        )
+        return held * ask.side < 0 and self.may_fill(
+            placed, ask.symbol, ask.side
+        ) + ask.added() <= abs(held)
 
     # --- prices ----------------------------------------------------------------------------
 
@@ -444,7 +277,7 @@ class PlainModel:
                 self.look_at_loss(placed)
             elif placed.kind == "stale_data":
                 for symbol in self.things:
-                    if placed.venue in ("", symbol.split(":")[0]) and self.is_stale(placed, symbol):
+                    if placed.venue in ("", venue_of(symbol)) and self.is_stale(placed, symbol):
                         everywhere = Placed("", "")
                         resting = self.open_orders(everywhere, symbol)
                         self.must_be_canceled += [each for each in resting if not each.keep]
@@ -498,7 +331,7 @@ class PlainModel:
         if limit is None:
             return PASSES
         if ask.stop is not None:
-            prices = [ask.price or ask.stop]
+            prices: list[Fraction | None] = [ask.price or ask.stop]
         elif ask.side > 0:  # at most its price
             prices = [ask.price or self.ask_px(ask.symbol)]
         else:  # at least its price
@@ -532,11 +365,11 @@ class PlainModel:
     def _max_exposure(self, placed: Placed, ask: Ask) -> Judgement:
         total: Fraction | None = NOTHING
         for symbol in self.things:
-            if placed.venue in ("", symbol.split(":")[0]):
+            if placed.venue in ("", venue_of(symbol)):
                 worth = self.worth_at_worst(placed, ask, symbol)
                 total = None if worth is None or total is None else total + worth
         if self.reduces(placed, ask):
-            return Judgement(True, total, placed.limit)
+            return attrs.evolve(PASSES, measured=total, limit=placed.limit)
         return CANNOT_TELL if total is None else at_most(total, placed.limit)
 
     def worth_at_worst(self, placed: Placed, ask: Ask, symbol: str) -> Fraction | None:
@@ -569,9 +402,7 @@ class PlainModel:
         return sum(
             1
             for at_s, kind, strategy, symbol in self.sent
-            if kind == what
-            and at_s > self.now_s - placed.per_s
-            and placed.covers(symbol, strategy)
+            if kind == what and at_s > self.now_s - placed.per_s and placed.covers(symbol, strategy)
         )
 
     def _max_order_rate(self, placed: Placed, ask: Ask) -> Judgement:
@@ -599,9 +430,7 @@ class PlainModel:
 
     def _stale_data(self, placed: Placed, ask: Ask) -> Judgement:
         excused = (
-            STALE_LETS_PRICED_REDUCING_PASS
-            and ask.price is not None
-            and self.reduces(placed, ask)
+            STALE_LETS_PRICED_REDUCING_PASS and ask.price is not None and self.reduces(placed, ask)
         )
         return Judgement(passes=excused or not self.is_stale(placed, ask.symbol))
 
@@ -650,13 +479,13 @@ class PlainModel:
             if ask_px is None:
                 return None
             limits = [ask_px, stop or NOTHING]
-        fee = self.taker[symbol.split(":")[0]] if FUNDS_COUNT_TAKER_FEES else NOTHING
+        fee = self.taker[venue_of(symbol)] if FUNDS_COUNT_TAKER_FEES else NOTHING
         return qty * max(limits) * (1 + fee)
 
     def _max_daily_loss(self, placed: Placed, ask: Ask) -> Judgement:
         judged = self.losses[placed.key].judgement
         if self.reduces(placed, ask):
-            return Judgement(True, judged.measured, judged.limit)
+            return attrs.evolve(judged, passes=True)
         return judged
 
     _max_drawdown = _max_daily_loss

@@ -10,7 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tests.property.risk_world import MOVES, World, walk
+from tests.property.risk_walks import MOVES, Move, walk
+from tests.property.risk_world import World
 
 WALKS = 40
 STEPS = 60
@@ -59,8 +60,7 @@ class RiskMachine(RuleBasedStateMachine):
         self.world = World(lambda below: data.draw(st.integers(0, below - 1)))
 
     @rule(data=st.data(), move=st.sampled_from(MOVES))
-    def go_on(self, data: st.DataObject, move: "object") -> None:
-        assert callable(move)
+    def go_on(self, data: st.DataObject, move: Move) -> None:
         move(self.world, lambda below: data.draw(st.integers(0, below - 1)))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
+from importlib.metadata import entry_points
 from math import nan
 from typing import Any, Final
 
@@ -14,7 +15,8 @@ import pytest
 from botkit.model import NewOrder, OrdStatus, ReplaceOrder, Side
 from botkit.orders import Order
 from botkit.ports import Finding, RiskContext, RiskRule, RiskScope, Verdict
-from tests.property.risk_world import BEGIN_NS, Disagreement, walk
+from tests.property.risk_played import BEGIN_NS, DisagreementError
+from tests.property.risk_walks import walk
 
 WALKS = 200
 STEPS = 60
@@ -132,7 +134,8 @@ def meeting_of(counts: Callable[[Order], bool]) -> Callable[..., list[Order]]:
 
 
 def net_leaves(view: Any, symbol: str, side: Side) -> Decimal:
-    return max(Decimal(0), view.leaves(symbol, side) - view.leaves(symbol, side.opposite))
+    net: Decimal = view.leaves(symbol, side) - view.leaves(symbol, side.opposite)
+    return max(Decimal(0), net)
 
 
 def net_position(view: Any, symbol: str) -> Decimal:
@@ -147,9 +150,7 @@ def meets_apart(view: Any, symbol: str, side: Side, price: Decimal | None) -> li
     return found
 
 
-def meets_the_old_price(
-    view: Any, symbol: str, side: Side, price: Decimal | None
-) -> list[Order]:
+def meets_the_old_price(view: Any, symbol: str, side: Side, price: Decimal | None) -> list[Order]:
     def meets(order: Order) -> bool:
         if price is None or order.price is None:
             return True
@@ -160,10 +161,11 @@ def meets_the_old_price(
 
 def added_once(view: Any, request: ReplaceOrder) -> Decimal:
     order = view._engine.orders.get(request.orig_client_order_id)
-    return max(Decimal(0), request.order_qty - order.order_qty)
+    more: Decimal = request.order_qty - order.order_qty
+    return max(Decimal(0), more)
 
 
-def profit_by(of: Callable[..., Decimal], middle: bool = False) -> Callable[..., Decimal | None]:
+def profit_by(of: Callable[..., Decimal], *, middle: bool = False) -> Callable[..., Decimal | None]:
     """Return `profit` of another part of equity, or marked half way between bid and ask."""
 
     def profit(view: Any, currency: str, *, settled: bool = False) -> Decimal | None:
@@ -466,7 +468,10 @@ BUGS: Final[Mapping[str, tuple[str, Bend]]] = {
         "funds",
         sees(reserved=reserved_of(lambda order: not is_unknown(order))),
     ),
-    "funds forgets stops": ("funds", sees(reserved=reserved_of(lambda order: order.stop_px is None))),
+    "funds forgets stops": (
+        "funds",
+        sees(reserved=reserved_of(lambda order: order.stop_px is None)),
+    ),
     "funds reserves nothing": ("funds", sees(reserved=lambda view, venue, currency: Decimal(0))),
     "funds passes what it cannot tell": ("funds", checks(passes_what_it_cannot_tell)),
     "max_daily_loss resets at restart": ("max_daily_loss", does(carry_on=forgets)),
@@ -514,7 +519,7 @@ def _less(age_ns: int | None, by_ns: int) -> int | None:
 
 @cache
 def passes_honestly(focus: str, seed: int) -> bool:
-    """Walk with honest rules; raises `Disagreement` if they are at fault."""
+    """Walk with honest rules; raises `DisagreementError` if they are at fault."""
     walk(np.random.default_rng(seed), STEPS, focus=focus, decisions_only=True)
     return True
 
@@ -528,7 +533,7 @@ def found_at(kind: str, bend: Bend) -> int | None:
     for seed in range(WALKS):
         try:
             walk(np.random.default_rng(seed), STEPS, plant=plant, focus=kind, decisions_only=True)
-        except Disagreement:
+        except DisagreementError:
             return seed
     return None
 
@@ -547,6 +552,4 @@ def test_a_rule_rebuilt_without_a_bug_passes() -> None:
 
 
 def test_every_rule_has_a_bug_planted() -> None:
-    from importlib.metadata import entry_points
-
     assert {kind for kind, _ in BUGS.values()} == set(entry_points(group="botkit.risk").names)
