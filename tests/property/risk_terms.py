@@ -15,8 +15,10 @@ from tests.property.plain_risk_parts import Placed, Thing
 
 __all__ = [
     "ATOMIC",
+    "BTC_USD",
     "FEES",
     "INSTRUMENTS",
+    "INVERSE",
     "MIDDLE",
     "STRATEGIES",
     "SYMBOLS",

@@ -1,8 +1,10 @@
 """Every rule at several scopes at once, against a plain model, over whatever may happen to a bot.
 
 No order or replace leaves that carries a worst case past a limit, and every refusal names a rule
-that the model finds breached. Run it for longer by `HYPOTHESIS_PROFILE=long`.
+that the model finds breached. CONTRIBUTING.md says how to run it for longer.
 """
+
+import os
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from tests.property.risk_walks import MOVES, Move, walk
 from tests.property.risk_world import World
 
-WALKS = 40
+WALKS = int(os.environ.get("RISK_WALKS", "60"))
 STEPS = 60
 RULES = (
     "funds",
@@ -67,6 +69,12 @@ class RiskMachine(RuleBasedStateMachine):
 TestRiskGate = RiskMachine.TestCase
 if settings.get_current_profile_name() != "long":
     TestRiskGate.settings = settings(max_examples=30, stateful_step_count=30)
+
+
+@pytest.mark.parametrize("focus", RULES)
+def test_walks_about_one_rule_agree_with_the_model(focus: str) -> None:
+    for seed in range(WALKS // 10):
+        walk(np.random.default_rng(seed), STEPS, focus=focus)
 
 
 @pytest.fixture(scope="module")
