@@ -38,6 +38,7 @@ from botkit.model import (
     OrdType,
     Refused,
     ReplaceOrder,
+    ResolveOrder,
     SendFailed,
     Side,
     StrategyEnded,
@@ -51,9 +52,12 @@ __all__ = [
     "Checked",
     "Checker",
     "Deliver",
+    "DiagnosableVenue",
+    "Diagnosis",
     "FeeSchedule",
     "Finding",
     "Headroom",
+    "Health",
     "Journal",
     "JournalEntry",
     "ListeningRule",
@@ -63,6 +67,7 @@ __all__ = [
     "RiskScope",
     "RiskView",
     "SimulatedVenue",
+    "Traded",
     "Venue",
     "VenueSetup",
     "Verdict",
@@ -233,6 +238,35 @@ class RemarkingVenue(Protocol):
 
     def remarks(self) -> Sequence[str]:
         """Return what a person has to know of the run besides the orders; a line each."""
+        ...
+
+
+class Health(StrEnum):
+    """What an examination came to."""
+
+    OK = "pass"
+    WARN = "warn"  # may go on; a person should know
+    FAIL = "fail"  # should not run like this
+
+
+@attrs.frozen(kw_only=True)
+class Diagnosis:
+    """One thing that was looked at: how it is, and what to do about it if it is not well."""
+
+    health: Health
+    text: str
+    todo: str = ""
+
+
+@runtime_checkable
+class DiagnosableVenue(Protocol):
+    """A venue that can be examined before a run; `botkit doctor` asks."""
+
+    async def examine(self) -> Sequence[Diagnosis]:
+        """Look at market data and account without an order; called after `prepare`.
+
+        It has deadlines of its own. Raises nothing but `BotkitError`.
+        """
         ...
 
 
@@ -478,6 +512,27 @@ class Checked(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="checked"
     verdicts: tuple[Verdict, ...]
 
 
+class Traded(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="traded", omit_defaults=True):
+    """An instrument of the run as its venue described it: what its fills are counted by."""
+
+    symbol: str
+    base: str
+    quote: str
+    tick_size: Decimal
+    lot_size: Decimal
+    contract_multiplier: Decimal = Decimal(1)
+    inverse: bool = False
+
+    @classmethod
+    def of(cls, instrument: Instrument) -> "Traded":
+        """Return what a journal keeps of `instrument`."""
+        return cls(**{name: getattr(instrument, name) for name in cls.__struct_fields__})
+
+    def instrument(self) -> Instrument:
+        """Return the instrument, without its least and greatest sizes."""
+        return Instrument(**{name: getattr(self, name) for name in self.__struct_fields__})
+
+
 JournalEntry = (
     NewOrder
     | ReplaceOrder
@@ -496,6 +551,8 @@ JournalEntry = (
     | Checked
     | CleanUpExpired
     | OperatorCommand
+    | ResolveOrder
+    | Traded
 )
 """What a journal keeps of a run, in the order it happened."""
 

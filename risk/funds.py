@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 from math import inf
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import attrs
 
@@ -39,6 +39,7 @@ class Funds:
     """
 
     key: ClassVar[str] = "funds"
+    Value: ClassVar[Any] = Literal["prefunded"]
     headroom: Headroom
 
     @classmethod

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 import attrs
 import click
 
+from botkit.cli.completing import config_files
 from botkit.cli.signals import SignalWatch
 from botkit.config import Config, load
 
-__all__ = ["Session", "config_argument", "set_option"]
+__all__ = ["Session", "config_argument", "configs_argument", "set_option"]
 
 
 def _unchanged(text: str) -> str:
@@ -23,9 +24,9 @@ class Session:
     watch: SignalWatch = attrs.field(factory=SignalWatch)
     redact: Callable[[str], str] = _unchanged
 
-    def load(self, path: str, overrides: Sequence[str] = ()) -> Config:
+    def load(self, paths: str | Sequence[str], overrides: Sequence[str] = ()) -> Config:
         """Return a config; from here on its secrets are kept out of every message."""
-        config = load(path, overrides)
+        config = load(paths, overrides)
         self.redact = config.redact
         return config
 
@@ -35,7 +36,17 @@ class Session:
             click.echo(self.redact(text), err=True)
 
 
-config_argument = click.argument("config", type=click.Path(dir_okay=False))
+config_argument = click.argument(
+    "config", type=click.Path(dir_okay=False), shell_complete=config_files
+)
+configs_argument = click.argument(
+    "configs",
+    metavar="CONFIG...",
+    nargs=-1,
+    required=True,
+    type=click.Path(dir_okay=False),
+    shell_complete=config_files,
+)
 set_option = click.option(
     "--set",
     "overrides",

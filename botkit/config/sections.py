@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import attrs
 
 from botkit.config.durations import Duration, parse_duration
 from botkit.config.emitting import emit
 from botkit.config.environment import escaped
+from botkit.config.merging import ConfigFile, Origins
+from botkit.config.naming import NAME_PATTERN
 from botkit.config.secrets import masked, redacted
 from botkit.config.structuring import unstructure
+from botkit.config.watching import AlertsConfig, MetricsConfig
 
 __all__ = [
-    "NAME_PATTERN",
     "BotConfig",
     "Config",
     "OpeningConfig",
@@ -21,8 +24,6 @@ __all__ = [
     "VenueConfig",
     "show",
 ]
-
-NAME_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}"
 
 
 def _masked_repr(value: Any) -> str:
@@ -137,24 +138,38 @@ class StrategyConfig:
 class Config:
     """A whole config, checked as far as it can be without its plug-ins.
 
-    `source` is the path as given, for messages; relative paths in it start at `base_dir`.
+    `source` is the path of the (first) file as given, for messages; relative paths start at
+    `base_dir`, or where `base_dir_of` says. `files` are all that were read.
     """
 
     bot: BotConfig
     venues: Mapping[str, VenueConfig]
     strategies: tuple[StrategyConfig, ...]
     risk: Mapping[str, Any] = attrs.field(factory=dict, repr=_masked_repr)
+    alerts: AlertsConfig | None = None
+    metrics: MetricsConfig | None = None
     source: str
     base_dir: str
+    files: tuple[ConfigFile, ...] = attrs.field(default=(), eq=False)
     _secrets: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False)
+    _origins: Origins = attrs.field(factory=Origins, repr=False, eq=False)
 
     def redact(self, text: str) -> str:
         """Return `text` with `***` for every secret of this config (four characters or more)."""
         return redacted(text, self._secrets)
 
+    def located(self, problem: str) -> str:
+        """Return a sentence that begins with `source` and a key with the file that has the key."""
+        return self._origins.located(problem)
+
+    def base_dir_of(self, key: str) -> str:
+        """Return the folder of the file that has (first had) the table at the dotted `key`."""
+        file = self._origins.file_of(key)
+        return str(Path(file).parent) if file else self.base_dir
+
     def show(self) -> str:
         """Return this config as TOML text: what holds now, defaults filled in, secrets masked."""
-        tables = {
+        tables: dict[str, Any] = {
             "bot": _without_empty(unstructure(self.bot)),
             "venues": {
                 name: {"type": venue.type, **venue.options} for name, venue in self.venues.items()
@@ -162,6 +177,9 @@ class Config:
             "strategies": [_without_empty(unstructure(each)) for each in self.strategies],
             "risk": self.risk,
         }
+        for name, section in (("alerts", self.alerts), ("metrics", self.metrics)):
+            if section is not None:
+                tables[name] = _without_empty(unstructure(section))
         return emit(escaped(masked(tables, self._secrets)))
 
 
