@@ -97,6 +97,7 @@ class PlayedBot:
         self._was_halted = False
         self.journal = MemoryJournal()
         self._sent: list[Command] = []
+        self._absorbed: dict[int, Command] = {}
         self.orders: dict[str, Order] = {}
         self.fills: list[tuple[PlainOrder, dict[str, Any]]] = []
         self.untold: list[tuple[PlainOrder, str]] = []
@@ -151,8 +152,11 @@ class PlayedBot:
         self.absorb()
 
     def absorb(self) -> None:
-        sent, self._sent = self._sent, []
-        for command in sent:
+        """Tell the model of each command that has left, or waits to leave when a hook is done."""
+        for command in [*self._sent, *self.engine.desk._outbox]:
+            if id(command) in self._absorbed:
+                continue
+            self._absorbed[id(command)] = command
             match command:
                 case CancelOrder():
                     at_s = Fraction(command.transact_time_ns, 1_000_000_000)
@@ -161,6 +165,12 @@ class PlayedBot:
                     expect(that=self._is_noted(request), or_else=f"left unseen: {request}")
                 case _:
                     pass  # a question
+        self._sent.clear()
+
+    @property
+    def entries(self) -> list[Any]:
+        """What the journal has, and what it is given when a hook is done."""
+        return [*self.journal.entries, *self.journal._batch]
 
     def _named(self, name: str) -> PlainOrder:
         for order in self.model.orders.values():
@@ -245,7 +255,7 @@ class PlayedBot:
         return order
 
     def mark(self) -> int:
-        return len(self.journal.entries)
+        return len(self.entries)
 
     def _reduces(self, ask: Ask) -> bool:
         return self.model.reduces(Placed("", ""), ask)
@@ -260,7 +270,7 @@ class PlayedBot:
         passed: bool,
     ) -> None:
         """Compare verdicts, and what came of them, with what the model says."""
-        entries = self.journal.entries[before:]
+        entries = self.entries[before:]
         for checked in entries:
             if isinstance(checked, Checked) and checked.client_order_id == name:
                 for verdict in checked.verdicts:

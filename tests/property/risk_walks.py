@@ -37,6 +37,7 @@ MOVES: Final[Sequence[Move]] = (
     World.tell_balance,
     *(World.wait,) * 2,
     World.make_market,
+    *(World.burst,) * 2,
     World.halt,
     World.restart,
 )
@@ -44,7 +45,13 @@ MOVES: Final[Sequence[Move]] = (
 IN_FOCUS: Final[Mapping[str, Sequence[Move]]] = {
     "funds": (*(World.tell_balance,) * 4, *(World.send,) * 4, World.turn_link, World.tell_fee),
     "max_cancel_rate": (World.cancel, World.cancel, World.make_market),
-    "max_daily_loss": (*(World.trade,) * 4, World.quote, World.miss_messages, World.restart),
+    "max_daily_loss": (
+        *(World.trade,) * 5,
+        *(World.restart,) * 2,
+        *(World.wait,) * 2,
+        *(World.quote,) * 2,
+        World.miss_messages,
+    ),
     "max_drawdown": (*(World.trade,) * 4, *(World.quote,) * 4, World.wait, World.restart),
     "max_exposure": (*(World.make_market,) * 4, World.turn_link, World.trade),
     "max_open_orders": (World.make_market, World.turn_link),

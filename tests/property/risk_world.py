@@ -98,6 +98,36 @@ class World(PlayedBot):
             price = MIDDLE[symbol] - side.sign * apart
             self.place(symbol, strategy, side, Decimal(1 + pick(3)), price)
 
+    def burst(self, pick: Pick) -> None:
+        """Place several orders in one hook, before any has left; now and then halt in it."""
+        symbol, actor = SYMBOLS[pick(len(SYMBOLS))], self.actors[STRATEGIES[pick(2)]]
+        wrong: list[AssertionError] = []
+
+        def react(_: object) -> None:
+            try:
+                before = set(self.orders)
+                for _turn in range(2 + pick(2)):
+                    self.send(pick)
+                if pick(12) == 0:
+                    self.model.halted = self.model.halted or "by word"
+                    was_halted = self.engine.guard.halted is not None
+                    actor.halt("odd")
+                    unsent = [] if was_halted else sorted(set(self.orders) - before)
+                    for name in unsent:  # dropped: they never left
+                        self.close(self.model.orders[name])
+                    self.count("dropped unsent" if unsent else "halt")
+            except AssertionError as exc:  # the engine would end the strategy by it
+                wrong.append(exc)
+
+        actor.acts["on_quote"] = react
+        bid = float(MIDDLE[symbol])
+        self.tell_quote(symbol, bid, bid + float(INSTRUMENTS[symbol].tick_size))
+        del actor.acts["on_quote"]
+        if wrong:
+            raise wrong[0]
+        self.absorb()
+        self.compare()
+
     def replace(self, pick: Pick) -> None:
         """Change an order's quantity, price or both."""
         found = [
@@ -124,11 +154,11 @@ class World(PlayedBot):
             return
         judged, before = self.model.judge(ask), self.mark()
         handle.replace(price=price, qty=qty)
-        sent = [e for e in self.journal.entries[before:] if isinstance(e, ReplaceOrder)]
+        sent = [e for e in self.entries[before:] if isinstance(e, ReplaceOrder)]
         if sent:
             name: str = sent[0].client_order_id
         else:
-            refused = [e for e in self.journal.entries[before:] if isinstance(e, Refused)]
+            refused = [e for e in self.entries[before:] if isinstance(e, Refused)]
             name = refused[0].client_order_id
         self.hold_against(name, ask, judged, before, passed=bool(sent))
         if sent:
@@ -211,7 +241,7 @@ class World(PlayedBot):
         status = OrdStatus.FILLED if is_full else OrdStatus.PARTIALLY_FILLED
         self.model.fills(plain, qty, Fraction(price), exec_id, fee)
         if is_full or (plain.over_when_counted and plain.cum >= plain.told):
-            self._closed(plain)
+            self.close(plain)
         if fee is None:
             self.untold.append((plain, exec_id))
         self.model.look()
@@ -220,7 +250,7 @@ class World(PlayedBot):
         self.count("fill")
         self.compare()
 
-    def _closed(self, plain: PlainOrder) -> None:
+    def close(self, plain: PlainOrder) -> None:
         plain.is_open, plain.change = False, None
 
     def repeat(self, pick: Pick) -> None:
@@ -265,7 +295,7 @@ class World(PlayedBot):
             plain.told, plain.over_when_counted = plain.cum + owed, True
             self._report(plain, status, cum_qty=Decimal(int(plain.told)))
         else:
-            self._closed(plain)
+            self.close(plain)
             plain.canceled = status is OrdStatus.CANCELED
             self._report(plain, status)
         self.count("end before its fills" if owed else "end")
@@ -277,7 +307,7 @@ class World(PlayedBot):
         if found:
             plain = found[pick(len(found))]
             plain.spoken_of = True
-            self._closed(plain)
+            self.close(plain)
             self._report(plain, OrdStatus.REJECTED)
             self.compare()
 
@@ -373,7 +403,7 @@ class World(PlayedBot):
         if reached:
             self.doubt(plain)
         else:
-            self._closed(plain)
+            self.close(plain)
             plain.presumed = True
         self.tell(
             SendFailed(
@@ -454,7 +484,7 @@ class World(PlayedBot):
             if plain.absent_s is None:
                 plain.absent_s = began_s
             elif began_s - plain.absent_s >= SETTLE_S:
-                self._closed(plain)
+                self.close(plain)
                 plain.presumed = True
                 self.count("ended by absence")
 

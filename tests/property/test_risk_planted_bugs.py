@@ -18,7 +18,7 @@ from botkit.ports import Finding, RiskContext, RiskRule, RiskScope, Verdict
 from tests.property.risk_played import BEGIN_NS, DisagreementError
 from tests.property.risk_walks import walk
 
-WALKS = 200
+WALKS = 300
 STEPS = 60
 HOUR_NS = 3_600_000_000_000
 PASSED = Verdict("planted", passed=True)
