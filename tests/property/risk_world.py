@@ -141,7 +141,8 @@ class World(PlayedBot):
         handle = self.orders[plain.name]
         qty = max(Decimal(1), handle.order_qty + pick(4) - 1)
         assert handle.price is not None
-        price = max(handle.instrument.tick_size, handle.price + (pick(3) - 1))
+        tick = handle.instrument.tick_size
+        price = max(tick, handle.price + (pick(7) - 3) * tick)
         ask = Ask(
             symbol=plain.symbol,
             strategy=plain.strategy,

@@ -442,6 +442,7 @@ BUGS: Final[Mapping[str, tuple[str, Bend]]] = {
         "self_trade",
         sees(meeting=meeting_of(lambda order: order.strategy == "a")),
     ),
+    "self_trade counts the bot for a strategy": ("self_trade", checks(sees_the_whole_bot)),
     "self_trade forgets the new price of a replace": (
         "self_trade",
         sees(meeting=meets_the_old_price),
