@@ -328,6 +328,10 @@ class RiskView(Workload, Protocol):
         """Return best bid and ask; nan where unknown."""
         ...
 
+    def mark(self, symbol: str) -> tuple[float, float]:
+        """Return best bid and ask to value a position at; nan where unknown or stale."""
+        ...
+
     def age_ns(self, symbol: str) -> int | None:
         """Return how old the last quote or book is; None if there is none, or a gap since."""
         ...
@@ -341,7 +345,7 @@ class RiskView(Workload, Protocol):
         ...
 
     def profit(self, currency: str) -> Decimal | None:
-        """Return realised + unrealised - fees of this run; None if a mark or rate is missing."""
+        """Return realised + unrealised - fees of this run; None if a mark or rate is not fresh."""
         ...
 
     def convert(self, amount: Decimal, source: str, target: str) -> Decimal | None:

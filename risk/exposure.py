@@ -23,7 +23,7 @@ class MaxExposure:
 
     Each instrument counts with the larger of its two sides (position with all buys filled, and
     with all sells filled), at the ask or the order's price if that is higher; instruments are
-    added up, never netted. Where a price or a rate is missing only reducing orders pass.
+    added up, never netted. Where a price or a rate is missing or stale only reducing orders pass.
     """
 
     key: ClassVar[str] = "max_exposure"
@@ -79,7 +79,7 @@ class MaxExposure:
         qty = max(abs(held + buys), abs(held - sells))
         if not qty:
             return ZERO
-        price = _price(view.touch(symbol)[1], request)
+        price = _price(view.mark(symbol)[1], request)
         if price is None and not instrument.inverse:
             return None
         notional = instrument.notional(ZERO if price is None else price, qty)

@@ -236,9 +236,13 @@ class Engine:
         return self.channels[symbol].market.touch
 
     def quoted_ns(self, symbol: str) -> int:
-        """Return when the present quote of `symbol` was received; 0 if there is none."""
-        quote = self.channels[symbol].market.quote
-        return 0 if quote is None else quote.receive_time_ns
+        """Return when the present quote of `symbol`, or depth that bore it out, was received.
+
+        0 if there is none.
+        """
+        channel = self.channels[symbol]
+        quote = channel.market.quote
+        return 0 if quote is None else max(quote.receive_time_ns, channel.book_ns)
 
     # --- what strategies' slots ask ---------------------------------------------------------
 

@@ -139,6 +139,10 @@ class EngineView:
         """Return best bid and ask; nan where unknown."""
         return self._engine.channels[symbol].market.touch
 
+    def mark(self, symbol: str) -> tuple[float, float]:
+        """Return best bid and ask to value a position at; nan where unknown or stale."""
+        return self._engine.money.rates.fresh_quote(symbol, self._engine.now_ns)
+
     def age_ns(self, symbol: str) -> int | None:
         """Return how old the last quote or book is; None if there is none, or a gap since."""
         channel = self._engine.channels[symbol]
@@ -200,8 +204,8 @@ class EngineView:
         return max(prices) * order.worst_leaves()
 
     def profit(self, currency: str) -> Decimal | None:
-        """Return realised + unrealised - fees of this run; None if a mark or rate is missing."""
-        portfolio, touch = self._engine.portfolio, self.touch
+        """Return realised + unrealised - fees of this run; None if a mark or rate is not fresh."""
+        portfolio, touch = self._engine.portfolio, self.mark
         strategy, venue = self.scope.strategy or None, self.scope.venue or None
         if portfolio.incomplete(touch, strategy=strategy, venue=venue):
             return None
@@ -214,25 +218,11 @@ class EngineView:
         return total
 
     def convert(self, amount: Decimal, source: str, target: str) -> Decimal | None:
-        """Return an amount in another currency, at the touch that makes it least.
-
-        The rate is that of a spot instrument of this bot between the two; None if there is none.
-        """
+        """Return an amount in another currency, at the touch that makes it least; None unknown."""
         if source == target or not amount:
             return amount
-        for symbol, instrument in self._engine.settings.instruments.items():
-            if instrument.inverse or instrument.contract_multiplier != 1:
-                continue
-            bid_px, ask_px = self.touch(symbol)
-            if (instrument.base, instrument.quote) == (source, target):
-                px = _known(bid_px if amount > 0 else ask_px)
-                if px is not None:
-                    return amount * px
-            elif (instrument.quote, instrument.base) == (source, target):
-                px = _known(ask_px if amount > 0 else bid_px)
-                if px is not None:
-                    return amount / px
-        return None
+        engine = self._engine
+        return engine.money.rates.convert(amount, source, target, engine.now_ns, cautious=True)
 
 
 def _known(px: float) -> Decimal | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from math import isnan, nan
+from math import inf, isnan, nan
 from typing import Final
 
 import attrs
@@ -37,7 +37,10 @@ class Rate:
 
 
 class Rates:
-    """Rates by the present quotes. No currency is taken for another: USDT is not USD.
+    """The one place where currencies are converted: by the present quotes of instruments.
+
+    Totals convert half way between bid and ask, risk limits at the cautious side; both know what
+    is stale. No currency is taken for another: USDT is not USD.
 
     A direct instrument goes before an inverted one, one leg before two, spot before contracts,
     and of the rest the one named first. What has no bid, no ask or is older than `stale_ns` is
@@ -84,6 +87,30 @@ class Rates:
                 )
         return None
 
+    def convert(
+        self, amount: Decimal, currency: str, into: str, now_ns: int, *, cautious: bool = False
+    ) -> Decimal | None:
+        """Return `amount` in another currency; None if no instrument gives a rate that is fresh.
+
+        Parameters
+        ----------
+        cautious
+            Each leg at the touch that makes the amount least: what is owned is sold at the bid,
+            what is owed bought at the ask. Otherwise half way between the two, as `find` has it.
+        """
+        if currency == into or not amount:
+            return amount
+        if not cautious:
+            rate = self.find(currency, into, now_ns)
+            return None if rate is None else ROUNDED.multiply(amount, rate.value)
+        for path in self._paths_between(currency, into):
+            if any(self.lack_of(symbol, now_ns) for symbol, _ in path):
+                continue
+            worth = self._at_touch(amount, path)
+            if worth is not None:
+                return worth
+        return None
+
     def why_not(self, currency: str, into: str, now_ns: int) -> str:
         """Return what a rate that `find` did not find lacks: "no rate for ..." and why."""
         legs = [leg for path in self._paths_between(currency, into) for leg in path]
@@ -124,6 +151,17 @@ class Rates:
             leg = ROUNDED.divide(TWO, both) if turned else ROUNDED.divide(both, TWO)
             value = ROUNDED.multiply(value, leg)
         return value
+
+    def _at_touch(self, amount: Decimal, path: tuple[Leg, ...]) -> Decimal | None:
+        """Return `amount` led through `path` at the worse side of each; None without a price."""
+        for symbol, turned in path:
+            bid_px, ask_px = self._quote_of(symbol)
+            px = bid_px if (amount > 0) is not turned else ask_px
+            if not 0 < px < inf:
+                return None
+            exact = Decimal(repr(float(px)))
+            amount = (ROUNDED.divide if turned else ROUNDED.multiply)(amount, exact)
+        return amount
 
     def _paths_between(self, currency: str, into: str) -> list[tuple[Leg, ...]]:
         """Return the ways from one currency to another, best first."""

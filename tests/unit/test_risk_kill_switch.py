@@ -89,7 +89,7 @@ def test_shorts_are_marked_at_the_ask_and_fees_in_base_at_the_rate() -> None:
 
 
 def test_each_day_starts_anew_at_midnight_utc() -> None:
-    bench = RiskBench({"max_daily_loss": "20"})
+    bench = RiskBench({"max_daily_loss": "20"}, rate_stale_ns=time_ns(2 * DAY_S))
     bench.hold("10", "100")
     bench.tick(DAY_S - 1)
     assert Decimal(bench.engine.guard.carried()["max_daily_loss"]["loss"]) == 10
