@@ -64,6 +64,7 @@ __all__ = [
     "RiskView",
     "SimulatedVenue",
     "Venue",
+    "VenueRule",
     "VenueSetup",
     "Verdict",
     "WatchingRule",
@@ -340,8 +341,26 @@ class RiskView(Workload, Protocol):
         """Return what the account surely has: the venue's total less what fills took since."""
         ...
 
+    def foreign_locks(self, venue: str, currency: str) -> Decimal:
+        """Return what orders that are not ours lock of the total, as last told."""
+        ...
+
     def reserved(self, venue: str, currency: str) -> Decimal | None:
-        """Return the most our open spot orders may spend; None if one has no price to tell by."""
+        """Return the most our open spot orders may spend; None if one has no price to tell by.
+
+        Fees of buys are included.
+        """
+        ...
+
+    def credit(self, venue: str, currency: str) -> Decimal | None:
+        """Return the least headroom any counterparty gives, less what fills took since it was told.
+
+        None if no limit was told.
+        """
+        ...
+
+    def fee_rate(self, venue: str) -> Decimal:
+        """Return the most a trade may cost, as a share of its notional: the taker's, as a rule."""
         ...
 
     def profit(self, currency: str) -> Decimal | None:
@@ -457,6 +476,15 @@ class CarryingRule(Protocol):
 
     def carry_on(self, carried: Mapping[str, str]) -> None:
         """Take what `carried` returned before, as it was read from the file."""
+        ...
+
+
+@runtime_checkable
+class VenueRule(Protocol):
+    """A rule whose setting names venues; each has to be one of the bot's."""
+
+    def venues(self) -> Sequence[str]:
+        """Return the venues it names."""
         ...
 
 

@@ -35,6 +35,7 @@ __all__ = ["RunOptions", "run"]
 SYNTHETIC_ORIGIN_NS: Final = 1_704_067_200_000_000_000  # 2024-01-01: any fixed time does
 SNAPSHOT_EVERY_S: Final = 0.25
 CARRY_EVERY_S: Final = 1.0
+FORCE_EVERY_S: Final = 5.0
 TIME_IS_UP: Final = "the time asked for has passed"
 
 
@@ -231,6 +232,7 @@ class _Run:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._carry_each_second, bot)
+                nursery.start_soon(self._force_what_was_carried)
                 if self._screen.has_status:
                     nursery.start_soon(self._show, bot, started_ns)
                 if self._options.for_ns is not None:
@@ -245,10 +247,19 @@ class _Run:
             await trio.sleep(CARRY_EVERY_S)
             self._carry(bot)
 
-    def _carry(self, bot: Bot) -> None:
+    async def _force_what_was_carried(self) -> None:
+        """Let a loss of power forget no more than a few seconds; a thread waits for the disk."""
+        while True:
+            await trio.sleep(FORCE_EVERY_S)
+            try:
+                await trio.to_thread.run_sync(self._switch.sync, abandon_on_cancel=True)
+            except JournalError as exc:
+                self._screen.log("error", "risk state not on the disk", {"error": str(exc)})
+
+    def _carry(self, bot: Bot, *, durable: bool = False) -> None:
         """Keep what rules have measured for the next start; without a disk the run goes on."""
         try:
-            self._switch.carry(bot.engine.guard.carried())
+            self._switch.carry(bot.engine.guard.carried(), durable=durable)
         except JournalError as exc:
             self._screen.log("error", "risk state not written", {"error": str(exc)})
 
@@ -273,7 +284,7 @@ class _Run:
     def _finish(self, bot: Bot, *, run_ns: int, cpu_ns: int, full_speed: bool) -> None:
         """Close the run's journal and say how it went."""
         if not full_speed:
-            self._carry(bot)
+            self._carry(bot, durable=True)
         code = bot.exit_code()
         reason = self._redact(bot.stop.reason or "canceled")
         outcome = Outcome(

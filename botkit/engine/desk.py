@@ -9,6 +9,7 @@ import msgspec
 
 from botkit.engine.channel import Channel, Route
 from botkit.engine.dispatch import not_sent
+from botkit.engine.refusals import RefusalLog
 from botkit.errors import InvariantError
 from botkit.gate import Gate, refusal
 from botkit.model import (
@@ -100,6 +101,7 @@ class OrderDesk:
         self._ids: ClientOrderIds | None = None
         self._refusals: dict[str, int] = {}  # by strategy, of the event being handled
         self._asked_ns: dict[ClientOrderId, int] = {}  # when a contradiction was last asked about
+        self._refusal_log = RefusalLog(engine)
         self.counts = Counts()
         self.close_waiters: dict[ClientOrderId, list[Wake]] = {}
         self.actions: dict[type, Callable[[Any], Any]] = {
@@ -234,10 +236,7 @@ class OrderDesk:
         self.counts.refused += 1
         self._engine.touched = True
         self._engine.journal.record(refused)
-        level = "debug" if self._engine.lifecycle.stopping else "warning"
-        fields = msgspec.to_builtins(refused)
-        told = {name: value for name, value in fields.items() if value != ""}
-        self._engine.log(level, "refused", told)
+        self._refusal_log.note(refused)
 
     def _cancel_wish(self, action: CancelAction) -> None:
         orders = self._engine.orders
@@ -371,6 +370,7 @@ class OrderDesk:
         if outcome.amended is not None:
             # Not recorded as a fill, which would count it twice.
             engine.portfolio.amend(outcome.amended)
+            engine.guard.on_fee_told(outcome.amended)
             engine.journal.record(_fee_told(outcome.amended))
         for further in outcome.then:
             self._book(answer, further)
@@ -413,7 +413,10 @@ class OrderDesk:
         if order.is_open:
             if slot is None or slot.ended or engine.lifecycle.stopping:
                 self.cancel_each([order])
-        elif self.close_waiters:
+            return
+        if self._asked_ns:
+            self._asked_ns.pop(order.client_order_id, None)
+        if self.close_waiters:
             for wake in self.close_waiters.pop(order.client_order_id, ()):
                 wake()
 

@@ -8,6 +8,7 @@ from botkit.engine.channel import Channel, Route
 from botkit.model import (
     Balance,
     CleanUpExpired,
+    CreditLimit,
     FeedEnded,
     Halted,
     JournalStatus,
@@ -40,8 +41,8 @@ class Lifecycle:
     stop_wanted
         Why the shell should stop the run (a strategy failed under `on_error = "stop"`, or all
         of them have ended); empty while it should not.
-    venue_status, balances
-        The latest word of each venue.
+    venue_status, balances, credit
+        The latest word of each venue; of credit that of each counterparty, "" all together.
     on_stop_wanted, on_ready
         Called when `stop_wanted` is set, and once when every venue is up for the first time.
     """
@@ -59,6 +60,7 @@ class Lifecycle:
         self._feeds_ended: dict[str, bool] = {}
         self.venue_status: dict[str, VenueStatus] = {}
         self.balances: dict[tuple[str, str], Balance] = {}
+        self.credit: dict[tuple[str, str, str], CreditLimit] = {}
         self.routes: dict[type, Route] = {
             RunStarted: self._on_run_started,
             StopRequested: self._on_stop_requested,
@@ -66,6 +68,7 @@ class Lifecycle:
             CleanUpExpired: self._on_clean_up_expired,
             VenueStatus: self._on_venue_status,
             Balance: self._on_balance,
+            CreditLimit: self._on_credit,
             JournalStatus: self._on_journal_status,
             OperatorCommand: self._on_operator_command,
             FeedEnded: self._on_feed_ended,
@@ -240,6 +243,10 @@ class Lifecycle:
         self.balances[balance.venue, balance.currency] = balance
         self._engine.guard.on_balance(balance)
         self._engine.money.check_balance(balance)
+
+    def _on_credit(self, limit: CreditLimit) -> None:
+        self.credit[limit.venue, limit.currency, limit.counterparty] = limit
+        self._engine.guard.on_credit(limit)
 
     def _on_journal_status(self, status: JournalStatus) -> None:
         engine = self._engine

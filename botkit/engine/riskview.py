@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from botkit.engine.accounts import Accounts
 from botkit.model import Instrument, NewOrder, ReplaceOrder, Side
 from botkit.orders import Order
 from botkit.ports import RiskContext, RiskRule, RiskScope, Verdict
@@ -50,8 +51,12 @@ class ScopedRule:
 class EngineView:
     """One scope of a running engine. Implements `botkit.ports.RiskView`."""
 
-    def __init__(self, engine: "Engine", scope: RiskScope) -> None:
+    def __init__(
+        self, engine: "Engine", scope: RiskScope, accounts: Accounts | None = None
+    ) -> None:
         self._engine = engine
+        # One for all scopes: an account knows no strategies.
+        self.accounts = accounts or Accounts(engine.settings.instruments, engine.settings.fees)
         self.scope = scope
         self.instruments: Mapping[str, Instrument] = {
             symbol: instrument
@@ -61,8 +66,6 @@ class EngineView:
         self._narrowed: dict[RiskScope, EngineView] = {scope: self}
         self._contexts: dict[str, RiskContext] = {}
         self._spot: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
-        # By venue and currency: what fills took since the venue last told the balance.
-        self.spent: dict[tuple[str, str], Decimal] = {}
 
     @property
     def now_ns(self) -> int:
@@ -73,8 +76,7 @@ class EngineView:
         """Return the view of a part of the bot, always the same."""
         view = self._narrowed.get(scope)
         if view is None:
-            view = self._narrowed[scope] = EngineView(self._engine, scope)
-            view.spent = self.spent
+            view = self._narrowed[scope] = EngineView(self._engine, scope, self.accounts)
         return view
 
     def context(self, symbol: str) -> RiskContext:
@@ -159,15 +161,24 @@ class EngineView:
 
     def total(self, venue: str, currency: str) -> Decimal | None:
         """Return what the account surely has: the venue's total less what fills took since."""
-        balance = self._engine.lifecycle.balances.get((venue, currency))
-        if balance is None:
-            return None
-        return balance.total - self.spent.get((venue, currency), ZERO)
+        return self.accounts.total(venue, currency)
+
+    def foreign_locks(self, venue: str, currency: str) -> Decimal:
+        """Return what orders that are not ours lock of the total, as last told."""
+        return self.accounts.foreign(venue, currency)
+
+    def credit(self, venue: str, currency: str) -> Decimal | None:
+        """Return the least headroom any counterparty gives, less what fills took since."""
+        return self.accounts.credit(venue, currency)
+
+    def fee_rate(self, venue: str) -> Decimal:
+        """Return the most a trade may cost, as a share of its notional."""
+        return self.accounts.fee_rate(venue)
 
     def reserved(self, venue: str, currency: str) -> Decimal | None:
         """Return the most our open spot orders may spend; None if one has no price to tell by.
 
-        Of the whole bot, in every scope: an account knows no strategies.
+        Fees of buys are included. Of the whole bot, in every scope: an account knows no strategies.
         """
         spot = self._spot.get((venue, currency))
         if spot is None:
@@ -177,6 +188,8 @@ class EngineView:
         total = orders.reserved(bought, self._worth_of)
         if total is None:
             return None
+        if total:
+            total += total * self.accounts.fee_rate(venue)
         for symbol in sold:
             total += orders.leaves(symbol, Side.SELL)
         return total

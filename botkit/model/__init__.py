@@ -3,6 +3,7 @@
 from botkit.model.account import Adjustment as Adjustment
 from botkit.model.account import AdjustmentKind as AdjustmentKind
 from botkit.model.account import Balance as Balance
+from botkit.model.account import CreditLimit as CreditLimit
 from botkit.model.account import EquityPoint as EquityPoint
 from botkit.model.account import VenueStatus as VenueStatus
 from botkit.model.book import Book as Book

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from botkit.model.account import Adjustment, Balance, VenueStatus
+from botkit.model.account import Adjustment, Balance, CreditLimit, VenueStatus
 from botkit.model.market import Bar, BookDelta, BookSnapshot, FeedEnded, FeedGap, Quote, Trade
 from botkit.model.orders import (
     Approved,
@@ -190,6 +190,7 @@ Event = (
     | SendFailed
     | Adjustment
     | Balance
+    | CreditLimit
     | VenueStatus
     | RunStarted
     | StopRequested

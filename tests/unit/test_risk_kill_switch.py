@@ -388,3 +388,35 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     switch.path.parent.write_text("in the way")
     with pytest.raises(JournalError, match="cannot be written"):
         switch.trip(HALT, 1)
+
+
+def test_what_was_carried_is_forced_to_the_disk_once_and_again_where_that_failed(
+    tmp_path: Path,
+) -> None:
+    switch = KillSwitch.of(tmp_path, "bot")
+    switch.sync()  # nothing was written: nothing is looked for
+    switch.carry({"max_daily_loss": {"loss": "6"}})
+    hidden = switch.path.rename(tmp_path / "aside")
+    for _ in range(2):
+        with pytest.raises(JournalError, match=r"bot\.risk\.json: cannot be forced to the disk"):
+            switch.sync()
+    hidden.rename(switch.path)
+    switch.sync()
+    switch.path.unlink()
+    switch.sync()  # done, and not done again
+
+
+def test_what_is_carried_after_a_trip_or_at_the_end_is_on_the_disk_at_once(tmp_path: Path) -> None:
+    switch = KillSwitch.of(tmp_path, "bot")
+    switch.carry({"max_daily_loss": {"loss": "6"}})
+    switch.carry({"max_daily_loss": {"loss": "6"}}, durable=True)  # the same: forced nevertheless
+    switch.path.unlink()
+    switch.sync()
+    switch.carry({"max_daily_loss": {"loss": "7"}}, durable=True)
+    switch.path.unlink()
+    switch.sync()
+    switch.trip(HALT, 11)
+    switch.carry({"max_daily_loss": {"loss": "8"}})
+    assert KillSwitch.of(tmp_path, "bot").carried == {"max_daily_loss": {"loss": "8"}}
+    switch.path.unlink()
+    switch.sync()
