@@ -11,7 +11,15 @@ from typing import Any
 import attrs
 
 from botkit.clock import Clock
-from botkit.config import Config, StrategyConfig, load_plugin, load_strategy_class, structure
+from botkit.config import (
+    Config,
+    StrategyConfig,
+    load_plugin,
+    load_strategy_class,
+    strategy_key,
+    structure,
+)
+from botkit.config.emitting import quote_key
 from botkit.engine import Engine, EngineSettings
 from botkit.engine.core import Log, tell_nobody
 from botkit.engine.dispatch import Dispatcher
@@ -59,14 +67,14 @@ class Plan:
             await venue.prepare()
             instruments.update(venue.instruments)
         missing = [
-            f"{self.config.source}: strategy {planned.config.name}: found {symbol!r}, allowed: "
-            f"{', '.join(sorted(instruments)) or 'nothing'}"
+            f"{self.config.source}: {strategy_key(planned.config.name)}: found {symbol!r}, "
+            f"allowed: {', '.join(sorted(instruments)) or 'nothing'}"
             for planned in self.strategies
             for symbol in planned.config.symbols
             if symbol not in instruments
         ]
         if missing:
-            raise ConfigError(missing)
+            raise ConfigError([self.config.located(problem) for problem in missing])
         return instruments
 
     def simulated(self) -> list[SimulatedVenue]:
@@ -117,7 +125,7 @@ def check(config: Config, known: Sequence[str] = ()) -> Plan:
     if not known:  # else strategies may be missing, and what they trade
         problems += _untraded(config)
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError([config.located(problem) for problem in problems])
     return Plan(config=config, venues=venues, strategies=tuple(strategies), rules=rules)
 
 
@@ -131,15 +139,16 @@ def _build_venue(config: Config, name: str) -> Venue:
         options=table.options,
         symbols=tuple(dict.fromkeys(s for s in symbols if s.partition(":")[0] == name)),
         source=source,
-        base_dir=config.base_dir,
+        base_dir=config.base_dir_of(f"venues.{name}"),
     )
     venue: Venue = plugin.from_setup(setup)
     return venue
 
 
 def _plan_strategy(config: Config, table: StrategyConfig) -> PlannedStrategy:
-    source = f"{config.source}: strategies.{table.name}"
-    found = load_strategy_class(table.type, f"{source}.type", config.base_dir)
+    source = f"{config.source}: {strategy_key(table.name)}"
+    base_dir = config.base_dir_of("strategies")
+    found = load_strategy_class(table.type, f"{source}.type", base_dir)
     if not issubclass(found, Strategy):
         raise ConfigError(
             f"{source}.type: {table.type!r} is the class {found.__qualname__}, which is no "
@@ -240,7 +249,8 @@ def _untraded(config: Config) -> list[str]:
     """Return a sentence for each limit of an instrument that nobody trades: never looked at."""
     traded = dict.fromkeys(symbol for each in config.strategies for symbol in each.symbols)
     return [
-        f"{config.source}: risk.{prefix}{key}: found {name!r}, allowed: {', '.join(traded)}"
+        f"{config.source}: risk.{prefix}{key}.{quote_key(name)}: no strategy trades it, allowed: "
+        f"{', '.join(traded)}"
         for prefix, _, table in _risk_tables(config, [])
         for key, value in table.items()
         if isinstance(value, Mapping)
@@ -319,7 +329,7 @@ def _made(planned: PlannedStrategy, source: str) -> Strategy:
     except Exception as exc:
         (*_, last) = traceback.extract_tb(exc.__traceback__)
         raise ConfigError(
-            f"{source}: strategies.{planned.config.name}: {cls.__qualname__}() cannot be made: "
+            f"{source}: {strategy_key(planned.config.name)}: {cls.__qualname__}() cannot be made: "
             f"{type(exc).__name__}: {exc} ({last.filename}, line {last.lineno}); __init__ takes "
             "no arguments, set up in on_start"
         ) from exc

@@ -123,6 +123,13 @@ def refusal(request: NewOrder | ReplaceOrder, kind: RequestKind, verdict: Verdic
         limit="" if verdict.limit is None else str(verdict.limit),
         measured="" if verdict.measured is None else str(verdict.measured),
         text=verdict.text,
+        side=request.side,
+        order_qty=request.order_qty,
+        price=request.price,
+        ord_type=request.ord_type,
+        orig_client_order_id=(
+            request.orig_client_order_id if isinstance(request, ReplaceOrder) else None
+        ),
         transact_time_ns=request.transact_time_ns,
     )
 

@@ -38,6 +38,7 @@ from botkit.model import (
     OrdType,
     Refused,
     ReplaceOrder,
+    ResolveOrder,
     SendFailed,
     Side,
     StrategyEnded,
@@ -63,6 +64,7 @@ __all__ = [
     "RiskScope",
     "RiskView",
     "SimulatedVenue",
+    "Traded",
     "Venue",
     "VenueRule",
     "VenueSetup",
@@ -503,6 +505,27 @@ class Checked(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="checked"
     verdicts: tuple[Verdict, ...]
 
 
+class Traded(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="traded", omit_defaults=True):
+    """An instrument of the run as its venue described it: what its fills are counted by."""
+
+    symbol: str
+    base: str
+    quote: str
+    tick_size: Decimal
+    lot_size: Decimal
+    contract_multiplier: Decimal = Decimal(1)
+    inverse: bool = False
+
+    @classmethod
+    def of(cls, instrument: Instrument) -> "Traded":
+        """Return what a journal keeps of `instrument`."""
+        return cls(**{name: getattr(instrument, name) for name in cls.__struct_fields__})
+
+    def instrument(self) -> Instrument:
+        """Return the instrument, without its least and greatest sizes."""
+        return Instrument(**{name: getattr(self, name) for name in self.__struct_fields__})
+
+
 JournalEntry = (
     NewOrder
     | ReplaceOrder
@@ -521,6 +544,8 @@ JournalEntry = (
     | Checked
     | CleanUpExpired
     | OperatorCommand
+    | ResolveOrder
+    | Traded
 )
 """What a journal keeps of a run, in the order it happened."""
 

@@ -1,5 +1,6 @@
 """`botkit check`: everything short of running."""
 
+import shlex
 from collections.abc import Sequence
 
 import attrs
@@ -8,29 +9,33 @@ import trio
 
 from botkit.assembly import Plan
 from botkit.cli.planning import make_plan
-from botkit.cli.session import Session, config_argument, set_option
+from botkit.cli.session import Session, configs_argument, set_option
 from botkit.model import Instrument
 
 __all__ = ["command"]
 
 
 @click.command("check")
-@config_argument
+@configs_argument
 @set_option
 @click.pass_obj
-def command(session: Session, *, config: str, overrides: Sequence[str]) -> None:
+def command(session: Session, *, configs: Sequence[str], overrides: Sequence[str]) -> None:
     """Load CONFIG, build everything in it, and print what was found; nothing runs.
+
+    Of several files the later override the earlier.
 
     The exit code is 0 if it would run, 2 if not; then every problem is listed.
     """
-    plan = make_plan(session, config, overrides)
+    plan = make_plan(session, configs, overrides)
     instruments = trio.run(plan.prepare)
     plan.is_full_speed()
     for line in (*_bot_lines(plan), *_venue_lines(plan, instruments), *_strategy_lines(plan)):
         click.echo(session.redact(line))
     rules = ", ".join(f"{key} = {value!r}" for key, value in plan.config.risk.items())
     click.echo(session.redact(f"risk       {rules or 'no rules: any order on the grid may go'}"))
-    click.echo(f"\n{config} is in order. Run it:  botkit run {config} --for 60s")
+    are = "is" if len(configs) == 1 else "are"
+    given = shlex.join(configs)
+    click.echo(f"\n{given} {are} in order. Run it:  botkit run {given} --for 60s")
 
 
 def _bot_lines(plan: Plan) -> list[str]:

@@ -26,6 +26,8 @@ COMMANDS: Final = {
     "show-config": ("show_config_command", "Print a config as it takes effect, secrets masked."),
     "risk": ("risk_command", "Clear the kill switch of a bot that was halted."),
     "fills": ("fills_command", "Print the fills of a run."),
+    "orders": ("orders_command", "Print the orders of a run and where each stands."),
+    "explain": ("explain_command", "Tell what became of one order, and why."),
 }
 
 USAGE: Final = """\

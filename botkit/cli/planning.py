@@ -1,4 +1,4 @@
-"""From a config file to a plan, with all that is wrong told at once."""
+"""From config files to a plan, with all that is wrong told at once."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,15 @@ from botkit.errors import ConfigError
 __all__ = ["make_plan"]
 
 
-def make_plan(session: Session, path: str, overrides: Sequence[str]) -> Plan:
+def make_plan(session: Session, paths: str | Sequence[str], overrides: Sequence[str]) -> Plan:
     """Load a config and build its plug-ins; from here on its secrets are kept out of messages.
 
     Raises
     ------
     ConfigError
-        With the problems of the file and of its plug-ins together.
+        With the problems of the files and of their plug-ins together.
     """
-    reading = examine(path, overrides)
+    reading = examine(paths, overrides)
     if reading.config is None:
         raise ConfigError(reading.problems)
     session.redact = reading.config.redact

@@ -5,10 +5,11 @@ from typing import Any, get_args
 
 import click
 
+from botkit.cli.key_files import exposed_key_files
 from botkit.cli.logs import LEVELS, LogForm
 from botkit.cli.planning import make_plan
 from botkit.cli.running import RunOptions, run
-from botkit.cli.session import Session, config_argument, set_option
+from botkit.cli.session import Session, configs_argument, set_option
 from botkit.config import Config, parse_duration
 from botkit.errors import ConfigError
 
@@ -34,7 +35,7 @@ class DurationType(click.ParamType[int]):
 
 
 @click.command("run")
-@config_argument
+@configs_argument
 @click.option(
     "--for",
     "for_ns",
@@ -63,7 +64,7 @@ class DurationType(click.ParamType[int]):
 def command(
     session: Session,
     *,
-    config: str,
+    configs: Sequence[str],
     for_ns: int | None,
     live: bool,
     overrides: Sequence[str],
@@ -78,8 +79,10 @@ def command(
     unless --live is given. The exit code says how it ended: 0 nothing of ours rests at a venue,
     1 error, 2 usage or configuration, 3 orders may rest, 4 stopped by risk.
     """
-    plan = make_plan(session, config, overrides)
+    plan = make_plan(session, configs, overrides)
     _refuse_mode(plan.config, live=live)
+    for told in exposed_key_files(plan.config) if live else ():
+        session.complain(f"warning: {told}")
     options = RunOptions(
         for_ns=for_ns,
         form=form,

@@ -27,7 +27,7 @@ from botkit.journal import SqliteJournal
 from botkit.killswitch import KillSwitch
 from botkit.live import DurableDispatcher, serve_links
 from botkit.model import Halted
-from botkit.ports import RemarkingVenue
+from botkit.ports import RemarkingVenue, Traded
 from botkit.shell import Bot, ExitCode, run_bot
 
 __all__ = ["RunOptions", "run"]
@@ -154,6 +154,9 @@ class _Run:
             config=config.show(),
             started_ns=wall_time_ns(),
         )
+        for symbol in dict.fromkeys([*bot.engine.channels, *(each.symbol for each in bot.opening)]):
+            if symbol in instruments:
+                self._journal.record(Traded.of(instruments[symbol]))
         started_ns, cpu_ns = clock.now_ns(), cpu_time_ns()
 
         def finish() -> None:

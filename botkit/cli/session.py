@@ -9,7 +9,7 @@ import click
 from botkit.cli.signals import SignalWatch
 from botkit.config import Config, load
 
-__all__ = ["Session", "config_argument", "set_option"]
+__all__ = ["Session", "config_argument", "configs_argument", "set_option"]
 
 
 def _unchanged(text: str) -> str:
@@ -23,9 +23,9 @@ class Session:
     watch: SignalWatch = attrs.field(factory=SignalWatch)
     redact: Callable[[str], str] = _unchanged
 
-    def load(self, path: str, overrides: Sequence[str] = ()) -> Config:
+    def load(self, paths: str | Sequence[str], overrides: Sequence[str] = ()) -> Config:
         """Return a config; from here on its secrets are kept out of every message."""
-        config = load(path, overrides)
+        config = load(paths, overrides)
         self.redact = config.redact
         return config
 
@@ -36,6 +36,9 @@ class Session:
 
 
 config_argument = click.argument("config", type=click.Path(dir_okay=False))
+configs_argument = click.argument(
+    "configs", metavar="CONFIG...", nargs=-1, required=True, type=click.Path(dir_okay=False)
+)
 set_option = click.option(
     "--set",
     "overrides",

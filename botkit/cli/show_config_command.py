@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 import click
 
-from botkit.cli.session import Session, config_argument, set_option
+from botkit.cli.session import Session, configs_argument, set_option
 
 __all__ = ["command"]
 
 
 @click.command("show-config")
-@config_argument
+@configs_argument
 @set_option
 @click.pass_obj
-def command(session: Session, *, config: str, overrides: Sequence[str]) -> None:
-    """Print CONFIG as it takes effect: overrides and defaults filled in, secrets as ***."""
-    click.echo(session.load(config, overrides).show(), nl=False)
+def command(session: Session, *, configs: Sequence[str], overrides: Sequence[str]) -> None:
+    """Print CONFIG as it takes effect: files merged, defaults filled in, secrets as ***."""
+    click.echo(session.load(configs, overrides).show(), nl=False)

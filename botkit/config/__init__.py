@@ -8,6 +8,7 @@ from botkit.config.emitting import emit as emit
 from botkit.config.loading import Reading as Reading
 from botkit.config.loading import examine as examine
 from botkit.config.loading import load as load
+from botkit.config.naming import strategy_key as strategy_key
 from botkit.config.plugins import load_plugin as load_plugin
 from botkit.config.plugins import names as names
 from botkit.config.secrets import Secret as Secret

@@ -1,8 +1,7 @@
-"""A config file to a `Config`: read, overridden, filled in from the environment, checked."""
+"""Config files to a `Config`: read, overridden, filled in from the environment, checked."""
 
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -13,10 +12,11 @@ from botkit.config.describing import found, listed, nearest
 from botkit.config.durations import Duration
 from botkit.config.emitting import quote_key
 from botkit.config.environment import Expansion
-from botkit.config.naming import effective_names
+from botkit.config.merging import read_files, refuse_depth
+from botkit.config.naming import NAME_PATTERN, effective_names, strategy_keys
 from botkit.config.overriding import apply_overrides
 from botkit.config.secrets import redacted, secrets_in
-from botkit.config.sections import NAME_PATTERN, BotConfig, Config, StrategyConfig, VenueConfig
+from botkit.config.sections import BotConfig, Config, StrategyConfig, VenueConfig
 from botkit.config.structuring import structure
 from botkit.errors import ConfigError
 
@@ -25,13 +25,13 @@ __all__ = ["Reading", "examine", "load"]
 T = TypeVar("T")
 
 _SECTIONS: Final = ("bot", "venues", "strategies", "risk")
-_DEEPEST: Final = 50
 _SYMBOL: Final = re.compile(r"([^:\s]+):(\S+)")
+_STRATEGY: Final = re.compile(r"strategies\.(\d+)(?![^.])")
 
 
 @attrs.frozen
 class Reading:
-    """What could be read of a file, and what is wrong with the rest, secrets masked.
+    """What could be read of some files, and what is wrong with the rest, secrets masked.
 
     `config` is None if its plug-ins cannot judge what they would be given. With problems, it is
     fit for nothing but to ask them.
@@ -42,12 +42,17 @@ class Reading:
 
 
 def load(
-    path: str | Path, overrides: Sequence[str] = (), *, environ: Mapping[str, str] | None = None
+    paths: str | Path | Sequence[str | Path],
+    overrides: Sequence[str] = (),
+    *,
+    environ: Mapping[str, str] | None = None,
 ) -> Config:
-    """Return the config in the TOML file at `path`.
+    """Return the config in the TOML file, or files, at `paths`.
 
     Parameters
     ----------
+    paths
+        Later files override earlier ones, see `read_files`.
     overrides
         "a.b.c=value" each, as `--set` takes them; see `apply_overrides`.
     environ
@@ -56,66 +61,54 @@ def load(
     Raises
     ------
     ConfigError
-        With every problem at once, a sentence each, secrets masked.
+        With every problem at once, a sentence each that names the file, secrets masked.
     """
-    reading = examine(path, overrides, environ=environ)
+    reading = examine(paths, overrides, environ=environ)
     if reading.config is None or reading.problems:
         raise ConfigError(reading.problems)
     return reading.config
 
 
 def examine(
-    path: str | Path, overrides: Sequence[str] = (), *, environ: Mapping[str, str] | None = None
+    paths: str | Path | Sequence[str | Path],
+    overrides: Sequence[str] = (),
+    *,
+    environ: Mapping[str, str] | None = None,
 ) -> Reading:
-    """Return what can be read of the file at `path`, with what is wrong; see `load`.
+    """Return what can be read of the files at `paths`, with what is wrong; see `load`.
 
     Raises
     ------
     ConfigError
-        Nothing can: it is no TOML, say.
+        Nothing can: one is no TOML, say.
     """
-    source = str(path)
-    document = _read(Path(path), source)
+    several = [paths] if isinstance(paths, str | Path) else list(paths)
+    if not several:
+        raise ConfigError("found no config file, allowed: one or more")
+    merged = read_files([str(path) for path in several])
+    source, document = merged.origins.main, merged.document
     refused = [f"{source}: {text}" for text in apply_overrides(document, overrides)]
-    if _is_too_deep(document):
-        raise ConfigError(
-            f"{source}: tables and arrays nested deeper than {_DEEPEST}, allowed: less"
-        )
+    refuse_depth(document, source)
+    keys = strategy_keys(document.get("strategies"))
     expansion = Expansion(os.environ if environ is None else environ)
     document = expansion.fill(document)
-    reader = _Reader(source=source, unfilled={key for key, _ in expansion.problems})
-    config = reader.read(document, str(Path(path).parent))
-    problems = [*refused, *(f"{source}: {key}: {text}" for key, text in expansion.problems)]
+    unfilled = [(_with_name(key, keys), text) for key, text in expansion.problems]
+    reader = _Reader(source=source, unfilled={key for key, _ in unfilled}, keys=keys)
+    config = reader.read(document, str(Path(source).parent))
+    config = attrs.evolve(config, files=merged.files, origins=merged.origins)
+    problems = [*refused, *(f"{source}: {key}: {text}" for key, text in unfilled)]
     problems += reader.problems
     secrets = secrets_in(document)
-    masked = tuple(redacted(problem, secrets) for problem in dict.fromkeys(problems))
+    masked = tuple(
+        redacted(merged.origins.located(problem), secrets) for problem in dict.fromkeys(problems)
+    )
     return Reading(None if expansion.problems else config, masked)
 
 
-def _read(path: Path, source: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{source}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{source}: is not UTF-8 text: byte {error.start}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source}: is not TOML: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{source}: is not TOML that can be read: {error}") from error
-
-
-def _is_too_deep(document: dict[str, Any]) -> bool:
-    """Say whether walking `document` recursively could exhaust the stack; walks it by levels."""
-    level: list[Any] = [document]
-    for _ in range(_DEEPEST):
-        inner = [each for outer in level for each in _elements(outer)]
-        level = [each for each in inner if isinstance(each, dict | list)]
-    return bool(level)
-
-
-def _elements(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else value
+def _with_name(key: str, keys: Sequence[str]) -> str:
+    """Return a dotted key with a strategy's name in place of its index."""
+    match = _STRATEGY.match(key)
+    return key if match is None else keys[int(match[1])] + key[match.end() :]
 
 
 @attrs.frozen(kw_only=True)
@@ -145,11 +138,13 @@ class _StrategyTable:
 class _Reader:
     """Reads the sections of one document and gathers what is wrong with them.
 
-    Nothing is said about keys whose variable is not set: they have been reported.
+    Nothing is said about keys whose variable is not set: they have been reported. `keys` are
+    what each of `[[strategies]]` is called in messages.
     """
 
     source: str
     unfilled: set[str]
+    keys: Sequence[str]
     problems: list[str] = attrs.field(factory=list)
 
     def read(self, document: Mapping[str, Any], base_dir: str) -> Config:
@@ -216,13 +211,13 @@ class _Reader:
         if not tables:
             self._object("strategies", "missing, allowed: at least one table [[strategies]]")
         read = [
-            self._structured(_StrategyTable, table, f"strategies.{i}")
-            for i, table in enumerate(tables)
+            self._structured(_StrategyTable, table, key)
+            for key, table in zip(self.keys, tables, strict=True)
         ]
         names = self._names(read)
-        for i, table in enumerate(read):
+        for key, table in zip(self.keys, read, strict=True):
             if table is not None:
-                self._check_instruments(table, f"strategies.{i}", venues)
+                self._check_instruments(table, key, venues)
         clean_up = bot.clean_up if bot else 0
         return tuple(
             StrategyConfig(
@@ -245,10 +240,10 @@ class _Reader:
                 continue
             if name in names[:i]:
                 text = f"found {found(name)}, which another strategy has, allowed: its own name"
-                self._object(f"strategies.{i}.name", text)
+                self._object(f"{self.keys[i]}.name", text)
             elif not re.fullmatch(NAME_PATTERN, name):
                 text = f"missing, since {found(table.type)} makes none, allowed: {NAME_PATTERN}"
-                self._object(f"strategies.{i}.name", text)
+                self._object(f"{self.keys[i]}.name", text)
         return names
 
     def _check_instruments(

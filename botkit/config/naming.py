@@ -1,8 +1,21 @@
 """What strategies are called when their config does not say, or says it twice."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-__all__ = ["effective_names", "short_name"]
+from botkit.config.emitting import quote_key
+
+__all__ = [
+    "NAME_PATTERN",
+    "effective_names",
+    "name_and_type",
+    "short_name",
+    "strategy_key",
+    "strategy_keys",
+]
+
+NAME_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}"
 
 
 def short_name(type_: str) -> str:
@@ -26,3 +39,28 @@ def _free_name(name: str, taken: set[str]) -> str:
         number += 1
         free = f"{name}_{number}"
     return free
+
+
+def strategy_key(name: str) -> str:
+    """Return the dotted key of the strategy called `name`, as messages and `--set` have it."""
+    return f"strategies.{quote_key(name)}"
+
+
+def strategy_keys(tables: Any) -> list[str]:
+    """Return the dotted key of each of `[[strategies]]`: by name, by index if it has none."""
+    elements = tables if isinstance(tables, list) else []
+    names = effective_names([name_and_type(element) for element in elements])
+    return [
+        strategy_key(name)
+        if re.fullmatch(NAME_PATTERN, name) and names.count(name) == 1
+        else f"strategies.{i}"
+        for i, name in enumerate(names)
+    ]
+
+
+def name_and_type(element: Any) -> tuple[str | None, str]:
+    """Return the name and the type that one of `[[strategies]]` gives; None and "" for none."""
+    if not isinstance(element, Mapping):
+        return None, ""
+    name, type_ = element.get("name"), element.get("type")
+    return name if isinstance(name, str) else None, type_ if isinstance(type_, str) else ""

@@ -2,11 +2,11 @@
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from botkit.config.describing import listed, nearest
-from botkit.config.naming import effective_names
+from botkit.config.naming import effective_names, name_and_type
 
 __all__ = ["apply_overrides"]
 
@@ -74,7 +74,7 @@ def _place(here: Any, key: str, trail: str) -> str | int:
         raise _OverrideError(f"--set {trail}.{key}: {trail} is a single value, it holds no {key}")
     if key.isascii() and key.isdigit() and len(key) < 6 and int(key) < len(here):  # noqa: PLR2004
         return int(key)
-    names = effective_names([_name_and_type(element) for element in here])
+    names = effective_names([name_and_type(element) for element in here])
     if names.count(key) == 1:
         return names.index(key)
     known = [*map(str, range(len(here))), *filter(None, names)]
@@ -82,10 +82,3 @@ def _place(here: Any, key: str, trail: str) -> str | int:
         f"--set {trail}.{key}: found no such entry, or several, allowed: "
         f"{listed(known)}{nearest(key, known)}"
     )
-
-
-def _name_and_type(element: Any) -> tuple[str | None, str]:
-    if not isinstance(element, Mapping):
-        return None, ""
-    name, type_ = element.get("name"), element.get("type")
-    return name if isinstance(name, str) else None, type_ if isinstance(type_, str) else ""

@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import attrs
 
 from botkit.config.durations import Duration, parse_duration
 from botkit.config.emitting import emit
 from botkit.config.environment import escaped
+from botkit.config.merging import ConfigFile, Origins
+from botkit.config.naming import NAME_PATTERN
 from botkit.config.secrets import masked, redacted
 from botkit.config.structuring import unstructure
 
 __all__ = [
-    "NAME_PATTERN",
     "BotConfig",
     "Config",
     "OpeningConfig",
@@ -21,8 +23,6 @@ __all__ = [
     "VenueConfig",
     "show",
 ]
-
-NAME_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}"
 
 
 def _masked_repr(value: Any) -> str:
@@ -137,7 +137,8 @@ class StrategyConfig:
 class Config:
     """A whole config, checked as far as it can be without its plug-ins.
 
-    `source` is the path as given, for messages; relative paths in it start at `base_dir`.
+    `source` is the path of the (first) file as given, for messages; relative paths start at
+    `base_dir`, or where `base_dir_of` says. `files` are all that were read.
     """
 
     bot: BotConfig
@@ -146,11 +147,22 @@ class Config:
     risk: Mapping[str, Any] = attrs.field(factory=dict, repr=_masked_repr)
     source: str
     base_dir: str
+    files: tuple[ConfigFile, ...] = attrs.field(default=(), eq=False)
     _secrets: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False)
+    _origins: Origins = attrs.field(factory=Origins, repr=False, eq=False)
 
     def redact(self, text: str) -> str:
         """Return `text` with `***` for every secret of this config (four characters or more)."""
         return redacted(text, self._secrets)
+
+    def located(self, problem: str) -> str:
+        """Return a sentence that begins with `source` and a key with the file that has the key."""
+        return self._origins.located(problem)
+
+    def base_dir_of(self, key: str) -> str:
+        """Return the folder of the file that has (first had) the table at the dotted `key`."""
+        file = self._origins.file_of(key)
+        return str(Path(file).parent) if file else self.base_dir
 
     def show(self) -> str:
         """Return this config as TOML text: what holds now, defaults filled in, secrets masked."""

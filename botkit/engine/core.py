@@ -15,6 +15,7 @@ from botkit.engine.desk import OrderDesk, OrderNotice
 from botkit.engine.guard import Guard
 from botkit.engine.lifecycle import MISTAKES, Lifecycle
 from botkit.engine.money import Money
+from botkit.engine.resolving import Resolver
 from botkit.engine.riskview import ScopedRule
 from botkit.engine.slot import TIMERS_MAX, Hook, StrategySlot
 from botkit.engine.timers import NEVER_NS, Timers
@@ -129,6 +130,7 @@ class Engine:
         self.desk = OrderDesk(self)
         self.lifecycle = Lifecycle(self)
         self.money = Money(self)
+        self.resolver = Resolver(self)
         self.guard = Guard(self)
         self._timers = Timers()
         self._queue: deque[Event | OrderNotice] = deque()
@@ -146,6 +148,7 @@ class Engine:
             **self.desk.routes,
             **self.lifecycle.routes,
             **self.money.routes,
+            **self.resolver.routes,
         }
 
     def _own_levels(self, instrument: Instrument) -> OwnLevels | None:

@@ -31,6 +31,7 @@ from botkit.model import (
     ReplaceAction,
     ReplaceOrder,
     RequestKind,
+    ResolveOrder,
     SendFailed,
     SubmitAction,
     TimerAction,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OrderDesk", "OrderNotice"]
 
-Answer = ExecutionReport | OrderCancelReject | SendFailed
+Answer = ExecutionReport | OrderCancelReject | SendFailed | ResolveOrder
 Wake = Callable[[], None]
 REFUSALS_MAX: Final = 10_000  # of one strategy by one event: it places again what was refused
 
@@ -314,15 +315,15 @@ class OrderDesk:
 
     def _on_report(self, report: ExecutionReport) -> None:
         self._engine.journal.record(report)
-        self._conclude(report, self._engine.orders.on_report(report))
+        self.conclude(report, self._engine.orders.on_report(report))
 
     def _on_cancel_reject(self, reject: OrderCancelReject) -> None:
         self._engine.journal.record(reject)
-        self._conclude(reject, self._engine.orders.on_cancel_reject(reject))
+        self.conclude(reject, self._engine.orders.on_cancel_reject(reject))
 
     def _on_send_failed(self, failure: SendFailed) -> None:
         self._engine.journal.record(failure)
-        self._conclude(failure, self._engine.orders.on_send_failed(failure))
+        self.conclude(failure, self._engine.orders.on_send_failed(failure))
 
     def _on_listing(self, listing: OrderListing) -> None:
         """Take a listing as the reports in it; what it ends by absence is recorded as one more."""
@@ -341,7 +342,7 @@ class OrderDesk:
     def _on_notice(self, notice: OrderNotice) -> None:
         self.tell(notice.order)
 
-    def _conclude(self, answer: Answer, outcome: Outcome) -> None:
+    def conclude(self, answer: Answer, outcome: Outcome) -> None:
         """Book all that an answer did, then tell the strategy: no hook sees half of it."""
         if outcome.is_plain and outcome.order is not None:
             self._engine.touched = True

@@ -1,7 +1,7 @@
 """The life of a run inside the engine: start, stop, and who may trade in between."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from botkit.engine.channel import Channel, Route
@@ -193,6 +193,11 @@ class Lifecycle:
             return f"{channel.instrument.venue} is not ready for orders: {reason}"
         return channel.suspended or self._paused.get(symbol, "") or self._paused.get("", "")
 
+    @property
+    def paused(self) -> Mapping[str, str]:
+        """Why each strategy or instrument, or everything (""), is paused by an operator."""
+        return self._paused
+
     def suspend(self, symbol: str, reason: str) -> None:
         """Let no new order of this instrument pass until an operator resumes it."""
         channel = self._engine.channels.get(symbol)
@@ -271,17 +276,18 @@ class Lifecycle:
             known = ", ".join([*engine.slots, *engine.channels])
             engine.log("error", "no such target", {"target": target, "allowed": known})
             return
-        engine.log("info", "operator command", {"operation": command.operation, "target": target})
+        told = {"operation": command.operation, "target": target or "all"}
+        engine.log("warning", "operator command", {**told, **_said(command)})
+        reason = command.reason or "no reason given"
         match command.operation:
             case Operation.PAUSE:
-                self._paused[target] = f"{target or 'everything'} is paused: {command.reason}"
+                self._paused[target] = f"{target or 'everything'} is paused: {reason}"
                 self._cancel_target(target)
             case Operation.RESUME:
                 self._resume(target)
             case Operation.CANCEL_ALL:
                 self._cancel_target(target)
             case Operation.HALT:
-                reason = command.reason or "no reason given"
                 halted = Halted(rule="operator", reason=reason, receive_time_ns=engine.now_ns)
                 engine.guard.trip(halted)
         self.refresh()
@@ -302,6 +308,12 @@ class Lifecycle:
             self._engine.desk.cancel_each(orders.working(strategy=target))
         else:
             self._engine.desk.cancel_each(orders.working(symbol=target or None))
+
+
+def _said(command: OperatorCommand) -> dict[str, str]:
+    """Return what the log says of a person's word besides what is to be done."""
+    told = {"reason": command.reason, "by": command.by}
+    return {name: value for name, value in told.items() if value}
 
 
 def _nothing() -> None:

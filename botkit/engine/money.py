@@ -65,7 +65,7 @@ class Money:
             engine.touched = True
             engine.log("info", "carried on: no strategy trades it now", _fields(adjustment))
             return
-        problem = self._problem(adjustment)
+        problem = self.problem(adjustment)
         if problem:
             engine.log("error", "adjustment refused", {"problem": problem})
             return
@@ -76,20 +76,34 @@ class Money:
         for venue, currency in list(engine.lifecycle.balances):
             self._look(venue, currency)
 
-    def _problem(self, adjustment: Adjustment) -> str:
+    def problem(self, adjustment: Adjustment) -> str:
         """Return why an adjustment cannot be booked; empty if it can."""
         engine = self._engine
         if adjustment.kind is AdjustmentKind.DEPOSIT:
-            venues = dict.fromkeys(each.instrument.venue for each in engine.channels.values())
-            if adjustment.venue not in venues:
-                return f"venue: found {adjustment.venue!r}, allowed: {', '.join(venues)}"
-            return "" if adjustment.currency else "currency: missing, allowed: that of the deposit"
+            return self._deposit_problem(adjustment)
         if adjustment.symbol not in engine.channels:
             known = ", ".join(engine.channels)
             return f"symbol: found {adjustment.symbol!r}, allowed: {known}"
         if adjustment.qty and (adjustment.price is None or adjustment.price <= 0):
             return f"price: found {adjustment.price}, allowed: what it counts as bought at, above 0"
+        return self._trade_problem(adjustment) if adjustment.kind is AdjustmentKind.TRADE else ""
+
+    def _trade_problem(self, trade: Adjustment) -> str:
+        slots = self._engine.slots
+        if not trade.qty:
+            return "qty: found 0, allowed: what was bought, or below 0 what was sold"
+        if trade.strategy and trade.strategy not in slots:
+            return f"strategy: found {trade.strategy!r}, allowed: {', '.join(slots)}, or none"
         return ""
+
+    def _deposit_problem(self, adjustment: Adjustment) -> str:
+        channels = self._engine.channels.values()
+        venues = dict.fromkeys(each.instrument.venue for each in channels)
+        if adjustment.venue not in venues:
+            return f"venue: found {adjustment.venue!r}, allowed: {', '.join(venues)}"
+        if not adjustment.currency:
+            return "currency: missing, allowed: that of the deposit"
+        return "" if adjustment.amount else "amount: found 0, allowed: what came, below 0 what went"
 
     # --- balances ---------------------------------------------------------------------------
 
@@ -150,6 +164,7 @@ def _fields(adjustment: Adjustment) -> dict[str, object]:
             "qty": adjustment.qty,
             "price": adjustment.price,
         }
-    if adjustment.reason:
-        told["reason"] = adjustment.reason
+    for name, said in (("reason", adjustment.reason), ("by", adjustment.by)):
+        if said:
+            told[name] = said
     return {"kind": adjustment.kind, **told}

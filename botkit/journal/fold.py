@@ -22,6 +22,7 @@ from botkit.model import (
     Refused,
     ReplaceOrder,
     RequestKind,
+    ResolveOrder,
     SendFailed,
     VenueOrderId,
 )
@@ -97,6 +98,7 @@ class OrderFold:
             SendFailed: self._on_send_failed,
             Refused: self._on_refused,
             CleanUpExpired: self._on_clean_up_expired,
+            ResolveOrder: self._on_resolve,
         }
         for order in orders:
             self._add(order)
@@ -110,6 +112,11 @@ class OrderFold:
         take = self._take.get(type(entry))
         if take is not None:
             take(entry)
+
+    def order_of(self, entry: JournalEntry) -> OrderRecord | None:
+        """Return the order that an entry is about, once it was applied; None if it is not ours."""
+        name = self._name(entry)
+        return None if name is None else self._by_id.get(name)
 
     def _add(self, order: OrderRecord) -> None:
         self._orders[order.client_order_ids[0]] = order
@@ -152,14 +159,16 @@ class OrderFold:
         elif order.resting_ids:
             order.ord_status = report.ord_status
 
-    def _name(self, report: ExecutionReport) -> ClientOrderId | None:
-        """Return the id under which we know the order that `report` is about."""
-        for client_order_id in (report.client_order_id, report.orig_client_order_id):
+    def _name(self, entry: Any) -> ClientOrderId | None:
+        """Return the id under which we know the order that `entry` is about."""
+        for field in ("client_order_id", "orig_client_order_id"):
+            client_order_id: ClientOrderId | None = getattr(entry, field, None)
             if client_order_id is not None and client_order_id in self._by_id:
                 return client_order_id
-        if report.venue_order_id is None:
+        venue_order_id: VenueOrderId | None = getattr(entry, "venue_order_id", None)
+        if venue_order_id is None:
             return None
-        return self._by_venue_id.get((report.symbol, report.venue_order_id))
+        return self._by_venue_id.get((entry.symbol, venue_order_id))
 
     def _on_fill(self, fill: Fill) -> None:
         order = self._by_id.get(fill.client_order_id)
@@ -196,6 +205,13 @@ class OrderFold:
             order = self._by_id.get(client_order_id)
             if order is not None and order.resting_ids:
                 order.ord_status = OrdStatus.UNKNOWN
+
+    def _on_resolve(self, word: ResolveOrder) -> None:
+        """End an order under all its ids; what it filled besides comes as a fill."""
+        order = self._by_id.get(word.client_order_id)
+        if order is not None:
+            for client_order_id in list(order.resting_ids):
+                self._end(order, client_order_id, word.ord_status)
 
     def _drop_replace(self, client_order_id: ClientOrderId) -> None:
         """Forget the id a replace would have given; the order's first id is never one."""

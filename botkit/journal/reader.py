@@ -148,6 +148,19 @@ class JournalReader:
             fold.apply(entry)
         return fold.orders()
 
+    def mentions(self, run_id: str, text: str) -> bool:
+        """Tell whether `text` occurs in a run's entries, as they are written: a quick look."""
+        try:
+            first, last = self._extent(run_id)
+            found = self._db.execute(
+                "SELECT 1 FROM batch WHERE id BETWEEN ? AND ? AND instr(body, CAST(? AS BLOB))"
+                " LIMIT 1",
+                (first, last, text),
+            ).fetchone()
+        except sqlite3.Error as exc:
+            raise JournalError(f"journal {self.path}: {explain(exc)}") from exc
+        return found is not None
+
     def _extent(self, run_id: str) -> tuple[int, int]:
         """Return the first and last batch id of a run."""
         row = self._db.execute(

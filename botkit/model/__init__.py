@@ -20,6 +20,7 @@ from botkit.model.events import MarketEvent as MarketEvent
 from botkit.model.events import Operation as Operation
 from botkit.model.events import OperatorCommand as OperatorCommand
 from botkit.model.events import ReplaceAction as ReplaceAction
+from botkit.model.events import ResolveOrder as ResolveOrder
 from botkit.model.events import RunStarted as RunStarted
 from botkit.model.events import StopRequested as StopRequested
 from botkit.model.events import StrategyEnded as StrategyEnded

@@ -35,6 +35,7 @@ class Adjustment(
     currency: str = ""
     amount: Decimal = Decimal(0)
     reason: str = ""
+    by: str = ""  # who said so, as far as the machine knows
     receive_time_ns: int = 0
 
 

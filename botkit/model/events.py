@@ -23,7 +23,7 @@ from botkit.model.orders import (
     ReplaceOrder,
     SendFailed,
 )
-from botkit.model.words import ClientOrderId, OrdType, Side, TimeInForce
+from botkit.model.words import ClientOrderId, OrdStatus, OrdType, Side, TimeInForce
 
 __all__ = [
     "Action",
@@ -38,6 +38,7 @@ __all__ = [
     "Operation",
     "OperatorCommand",
     "ReplaceAction",
+    "ResolveOrder",
     "RunStarted",
     "StopRequested",
     "StrategyEnded",
@@ -173,12 +174,34 @@ class Operation(StrEnum):
 
 
 class OperatorCommand(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="operator_command"):
-    """A person's order to the bot; `target` is a strategy, a symbol, or "" for all."""
+    """A person's order to the bot; `target` is a strategy, a symbol, or "" for all.
+
+    `by` is who gave it, as far as the machine knows.
+    """
 
     operation: Operation
     target: str = ""
     reason: str = ""
+    by: str = ""
     receive_time_ns: int
+
+
+class ResolveOrder(
+    msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="resolve_order", omit_defaults=True
+):
+    """A person's word on how an order ended that nobody else can tell of.
+
+    `cum_qty` is all that it filled and `avg_px` the mean price; None where no more filled than
+    was counted already. `by` is who said it, as far as the machine knows.
+    """
+
+    client_order_id: ClientOrderId
+    ord_status: OrdStatus
+    cum_qty: Decimal | None = None
+    avg_px: Decimal | None = None
+    reason: str = ""
+    by: str = ""
+    receive_time_ns: int = 0
 
 
 MarketEvent = Quote | Trade | BookSnapshot | BookDelta | Bar | FeedGap | FeedEnded
@@ -199,6 +222,7 @@ Event = (
     | StrategyEnded
     | CleanUpExpired
     | OperatorCommand
+    | ResolveOrder
     | Action
 )
 Command = Approved[NewOrder] | Approved[ReplaceOrder] | CancelOrder | AskStatus | AskListing

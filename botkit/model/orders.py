@@ -229,11 +229,15 @@ class FeeTold(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="fee_told
     receive_time_ns: int = 0
 
 
-class Refused(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="refused"):
+class Refused(
+    msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="refused", omit_defaults=True
+):
     """A request that did not pass the gate: a value, not an exception.
 
     `rule` names the rule (`grid`, `venue_ready`, `max_order_qty`, ...), `limit` and `measured`
-    are text as a person reads them, `text` the whole sentence.
+    are text as a person reads them, `text` the whole sentence. What was asked for follows, since
+    the request itself is recorded nowhere; `orig_client_order_id` names the order that a replace
+    was to change.
     """
 
     client_order_id: ClientOrderId
@@ -244,6 +248,11 @@ class Refused(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="refused"
     limit: str
     measured: str
     text: str
+    side: Side | None = None
+    order_qty: Decimal | None = None
+    price: Decimal | None = None
+    ord_type: OrdType | None = None
+    orig_client_order_id: ClientOrderId | None = None
     transact_time_ns: int = 0
 
 

@@ -36,6 +36,16 @@ class Ledger:
         if fill.commission is None:
             self.uncharged_qty += fill.qty
 
+    def confirm(self, order: "Order", report: ExecutionReport) -> None:
+        """Note an execution counted before by a person's word: a repeat of it is known as one.
+
+        Its commission is not booked: the estimate made for the person's word stays.
+        """
+        assert report.exec_id is not None  # else it would not have been taken for one
+        self.fills[report.exec_id] = msgspec.structs.replace(
+            _fill(order, report), commission=report.commission or ZERO
+        )
+
     def amend(self, order: "Order", report: ExecutionReport, source: FillSource) -> Fill | None:
         """Return the fill that `report` brings a missing commission for; None if there is none."""
         exec_id = report.exec_id

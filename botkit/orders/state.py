@@ -150,6 +150,7 @@ class Order:
     text: str = ""  # the last reason given
     acknowledged: bool = False  # the venue has spoken of this order
     presumed: bool = False  # closed by absence or a failed send: a report makes it ours again
+    vouched_qty: Decimal = ZERO  # filled by a person's word: executions told later are these
     cancel_requested: bool = False
     cancel_due_ns: int = 0  # when the cancel under way is sent again; 0 if none was sent
     cancels_sent: int = 0
@@ -264,6 +265,8 @@ class Order:
         if source is FillSource.TOTALS and report.cum_qty is None and report.last_qty:
             return Outcome(order=self, amended=self._amend(report, source))
         qty, px = count(self, report, source)
+        vouched_qty = self._vouched(report, source, qty)
+        qty -= vouched_qty
         cum_qty = self.cum_qty + qty if qty else self.cum_qty
         replacing = self.replacing or self.given_up
         if replacing is None or not _answers(replacing, self, report):
@@ -282,6 +285,7 @@ class Order:
             amended = self._early(fill) if fill.commission is None else None
         elif report.commission is not None:
             amended = self._amend(report, source)
+        self._confirm(report, vouched_qty)
         if replacing is not None:
             self._take_terms(replacing.request, report, order_qty)
         self._attach(report, cum_qty)
@@ -328,6 +332,12 @@ class Order:
         """Close without a word of the venue: absent, never sent, or resolved by a person."""
         self.ord_status, self.text = status, text
         self.presumed, self.ahead, self.replacing = True, None, None
+
+    def vouch(self, fill: Fill) -> None:
+        """Count a fill by a person's word; should the venue tell it later, it has counted."""
+        self.cum_qty += fill.qty
+        self.notional += fill.qty * fill.price
+        self.vouched_qty += fill.qty
 
     def contradiction(self, report: ExecutionReport, why: str) -> IllegalTransitionError:
         """Return the error that tells `report` from what is known, to be raised."""
@@ -539,6 +549,18 @@ class Order:
             self.ledger = Ledger()
         self.ledger.book(fill)
         return fill
+
+    def _vouched(self, report: ExecutionReport, source: FillSource, qty: Decimal) -> Decimal:
+        """Return how much of `qty` a person has told already; totals contain it anyway."""
+        is_execution = source is FillSource.EXECUTIONS and report.exec_id is not None
+        return min(qty, self.vouched_qty) if is_execution else ZERO
+
+    def _confirm(self, report: ExecutionReport, qty: Decimal) -> None:
+        """Take `qty` of an execution for what a person has told already."""
+        if qty:
+            self.vouched_qty -= qty
+            self.ledger = self.ledger or Ledger()
+            self.ledger.confirm(self, report)
 
     def _amend(self, report: ExecutionReport, source: FillSource) -> Fill | None:
         if self.ledger is None:

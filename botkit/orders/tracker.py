@@ -21,6 +21,7 @@ from botkit.model import (
     OrdStatus,
     ReplaceOrder,
     RequestKind,
+    ResolveOrder,
     SendFailed,
     Side,
     VenueOrderId,
@@ -29,6 +30,7 @@ from botkit.orders.counting import Ledger
 from botkit.orders.foreign import ForeignOrders, candidates
 from botkit.orders.groups import Group, Tally, VenueBook, in_creation_order
 from botkit.orders.pursuit import NEVER, OrderTiming, Pursuit, cancel_command
+from botkit.orders.resolving import vouched_fill, word_problem
 from botkit.orders.resting import meeting, reserved
 from botkit.orders.state import Desk, Order, Outcome, Replacing
 from botkit.orders.transitions import CLOSED, WORKING
@@ -294,17 +296,18 @@ class Orders:
             outcomes.extend(self._end_absent(order) for order in absent)
         return outcomes
 
-    def resolve(self, order: Order, ord_status: OrdStatus, reason: str) -> Outcome:
-        """End an order in doubt by a person's word, not the venue's."""
-        if ord_status not in CLOSED or ord_status is OrdStatus.FILLED or not order.in_doubt:
-            raise InvariantError(
-                f"order {order.client_order_id} is {order.ord_status.value}: only an order in "
-                f"doubt can be resolved, as CANCELED, REJECTED or EXPIRED, not {ord_status.value}"
-            )
-        order.end(ord_status, reason)
+    def resolve(self, order: Order, word: ResolveOrder) -> Outcome:
+        """End an order in doubt by a person's word, not the venue's; `word_problem` is empty."""
+        problem = word_problem(order, word)
+        if problem:
+            raise InvariantError(problem)
+        fill = vouched_fill(order, word)
+        if fill is not None:
+            order.vouch(fill)
+        order.end(word.ord_status, word.reason)
         self.pursuit.settle(order)
         self._count(order)
-        return Outcome(order=order, changed=True)
+        return Outcome(order=order, fill=fill, changed=True)
 
     # --- doubt and pursuit --------------------------------------------------------------
 

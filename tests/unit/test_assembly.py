@@ -114,7 +114,10 @@ def test_problems_of_venues_strategies_and_rules_are_told_at_once(tmp_path: Path
 def test_a_limit_of_an_instrument_nobody_trades_is_an_error(tmp_path: Path) -> None:
     limits = '{ "paper:BTC-EUR" = "5", "paper:BTC-EURO" = "5" }'
     assert problems(tmp_path, ('"5000"', limits)) == [
-        "bot.toml: risk.max_order_notional: found 'paper:BTC-EURO', allowed: paper:BTC-EUR"
+        (
+            'bot.toml: risk.max_order_notional."paper:BTC-EURO": no strategy trades it, '
+            "allowed: paper:BTC-EUR"
+        )
     ]
 
 

@@ -117,7 +117,7 @@ def test_a_config_with_seven_mistakes_tells_seven(tmp_path: Path) -> None:
         ),
         "venues.paper.type: missing, allowed: text",
         (
-            'strategies.0.on_error: found "stopp" (text), allowed: "end", "stop"; '
+            'strategies.market_maker.on_error: found "stopp" (text), allowed: "end", "stop"; '
             "did you mean 'stop'?"
         ),
     ]
@@ -239,7 +239,7 @@ def test_names_and_instruments_that_cannot_be_are_told(tmp_path: Path) -> None:
         + strategy("", "name = ''", "instrument = 'paper:A'")
     )
     assert problems(tmp_path, head + text) == [
-        'strategies.4.clean_up: found "0s" (text), allowed: > 0',
+        'strategies.e.clean_up: found "0s" (text), allowed: > 0',
         'strategies.5.type: found "" (text), allowed: a length >= 1',
         *(
             (
@@ -259,7 +259,7 @@ def test_names_and_instruments_that_cannot_be_are_told(tmp_path: Path) -> None:
         ),
         'strategies.2.instrument: found "BTC-EUR" (text), allowed: a full name "venue:SYMBOL"',
         (
-            'strategies.3.instruments.1: found "papr:B" (text), allowed: a symbol of the venues '
+            'strategies.d.instruments.1: found "papr:B" (text), allowed: a symbol of the venues '
             "\"paper\"; did you mean 'paper'?"
         ),
     ]
@@ -369,7 +369,7 @@ def test_a_variable_that_is_not_set_is_told_once_with_its_key(tmp_path: Path) ->
     assert problems(tmp_path, text, environ={}) == [
         "bot.name: the environment variable NAME is not set; set it before starting the bot",
         (
-            "strategies.0.instrument: the environment variable SYMBOL is not set; "
+            "strategies.market_maker.instrument: the environment variable SYMBOL is not set; "
             "set it before starting the bot"
         ),
         'risk.odd.0: found "${", allowed: "${NAME}" for a variable, "$$" for a dollar',

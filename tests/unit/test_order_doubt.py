@@ -14,6 +14,7 @@ from botkit.model import (
     NewOrder,
     OrdStatus,
     RequestKind,
+    ResolveOrder,
     Side,
     VenueOrderId,
 )
@@ -113,14 +114,19 @@ def test_an_acknowledged_order_never_ends_by_absence(bench: Bench) -> None:
     for began_s in range(10, 100, 10):
         assert bench.listed(began_s) == []
     assert status_of(order) is OrdStatus.UNKNOWN
-    outcome = bench.orders.resolve(order, OrdStatus.CANCELED, "seen gone on the venue's page")
+    word = ResolveOrder(
+        client_order_id=order.client_order_id,
+        ord_status=OrdStatus.CANCELED,
+        reason="seen gone on the venue's page",
+    )
+    outcome = bench.orders.resolve(order, word)
     assert (outcome.changed, order.is_closed, order.text) == (
         True,
         True,
         "seen gone on the venue's page",
     )
-    with pytest.raises(InvariantError, match="only an order in doubt can be resolved"):
-        bench.orders.resolve(order, OrdStatus.CANCELED, "again")
+    with pytest.raises(InvariantError, match="it is CANCELED, allowed: an UNKNOWN order"):
+        bench.orders.resolve(order, word)
 
 
 def test_an_answer_of_unknown_is_not_an_answer(bench: Bench) -> None:
