@@ -55,6 +55,7 @@ __all__ = [
     "FeeSchedule",
     "Finding",
     "Headroom",
+    "Held",
     "Journal",
     "JournalEntry",
     "ListeningRule",
@@ -244,7 +245,8 @@ class Verdict(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     `limit` and `measured` are in the rule's own unit; `margin` is what is left (negative when
     refused). `text` is filled for refusals: what was asked, the limit, what to do. `in_the_way`
-    names resting orders that a refusal wants canceled.
+    names resting orders that a refusal wants canceled; if it `waits`, a new order is held until
+    they are gone, and then checked again.
     """
 
     rule: str
@@ -253,6 +255,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     measured: Decimal | None = None
     text: str = ""
     in_the_way: tuple[ClientOrderId, ...] = ()
+    waits: bool = False
 
     @property
     def margin(self) -> Decimal | None:
@@ -505,6 +508,17 @@ class Checked(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="checked"
     verdicts: tuple[Verdict, ...]
 
 
+class Held(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="held"):
+    """A new order that is held back until others are gone: nothing of it has left.
+
+    A `NewOrder` of the same id follows if it is sent, a `Refused` if it is not.
+    """
+
+    client_order_id: ClientOrderId
+    request: NewOrder
+    waits_for: tuple[ClientOrderId, ...]
+
+
 class Traded(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="traded", omit_defaults=True):
     """An instrument of the run as its venue described it: what its fills are counted by."""
 
@@ -542,6 +556,7 @@ JournalEntry = (
     | StrategyEnded
     | Halted
     | Checked
+    | Held
     | CleanUpExpired
     | OperatorCommand
     | ResolveOrder

@@ -45,6 +45,7 @@ class ScopedRule:
             verdict.measured,
             verdict.text and f"{self.key}: {verdict.text}",
             verdict.in_the_way,
+            verdict.waits,
         )
 
 
