@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import attrs
 import trio
 
-__all__ = ["BacktestClock", "Clock", "LiveClock", "cpu_time_ns", "wall_time_ns"]
+__all__ = ["BacktestClock", "Clock", "LiveClock", "cpu_time_ns", "monotonic_ns", "wall_time_ns"]
 
 NS_PER_S: Final = 1_000_000_000
 FOREVER_S: Final = 1e6
@@ -23,6 +23,11 @@ def wall_time_ns() -> int:
 def cpu_time_ns() -> int:
     """Return the CPU time this process has used, in nanoseconds."""
     return time.process_time_ns()
+
+
+def monotonic_ns() -> int:
+    """Return nanoseconds since some moment, for measuring how long something takes."""
+    return time.perf_counter_ns()
 
 
 class Clock(Protocol):

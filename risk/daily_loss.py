@@ -26,6 +26,7 @@ class MaxDailyLoss:
     """
 
     key: ClassVar[str] = "max_daily_loss"
+    Value: ClassVar[Any] = Decimal | LossTerms
     gauge: LossGauge
     _day: int = -1
     _profit: Decimal = ZERO  # at the last look

@@ -24,6 +24,7 @@ class MaxDrawdown:
     """
 
     key: ClassVar[str] = "max_drawdown"
+    Value: ClassVar[Any] = Decimal | LossTerms
     gauge: LossGauge
     _highest: Decimal = ZERO
     _profit: Decimal = ZERO

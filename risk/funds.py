@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from math import inf
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import attrs
 
@@ -49,6 +49,7 @@ class Credit:
         return None if credit is None or reserved is None else credit - reserved
 
 
+Kind = Literal["prefunded", "credit"]
 KINDS: Mapping[str, Headroom] = {"prefunded": Prefunded(), "credit": Credit()}
 
 
@@ -64,6 +65,7 @@ class Funds:
     """
 
     key: ClassVar[str] = "funds"
+    Value: ClassVar[Any] = Kind | Mapping[str, Kind]
     headroom: Headroom | None
     by_venue: Mapping[str, Headroom] = attrs.field(factory=dict)
 

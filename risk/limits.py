@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
@@ -16,6 +16,8 @@ __all__ = ["Limits"]
 class Limits:
     """`everywhere` holds where `by_symbol` has no limit of its own; None is no limit."""
 
+    Value: ClassVar[Any] = Decimal | Mapping[str, Decimal]
+    WholeValue: ClassVar[Any] = int | Mapping[str, int]
     everywhere: Decimal | None
     by_symbol: Mapping[str, Decimal]
 

@@ -17,6 +17,7 @@ class MaxOpenOrders:
     """`max_open_orders = 20` for the whole bot, or per instrument `{ "paper:BTC-EUR" = 4 }`."""
 
     key: ClassVar[str] = "max_open_orders"
+    Value: ClassVar[Any] = Limits.WholeValue
     limits: Limits
 
     @classmethod

@@ -25,6 +25,7 @@ class MaxOrderNotional:
     """
 
     key: ClassVar[str] = "max_order_notional"
+    Value: ClassVar[Any] = Limits.Value
     limits: Limits
 
     @classmethod

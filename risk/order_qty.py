@@ -16,6 +16,7 @@ class MaxOrderQty:
     """`max_order_qty = "5"`, or per instrument `{ "paper:BTC-EUR" = "0.5" }`."""
 
     key: ClassVar[str] = "max_order_qty"
+    Value: ClassVar[Any] = Limits.Value
     limits: Limits
 
     @classmethod

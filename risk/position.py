@@ -21,6 +21,7 @@ class MaxPosition:
     """
 
     key: ClassVar[str] = "max_position"
+    Value: ClassVar[Any] = Limits.Value
     limits: Limits
 
     @classmethod

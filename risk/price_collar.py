@@ -27,6 +27,7 @@ class PriceCollar:
     """
 
     key: ClassVar[str] = "price_collar_bps"
+    Value: ClassVar[Any] = Limits.Value
     limits: Limits
 
     @classmethod

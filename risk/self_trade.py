@@ -29,6 +29,7 @@ class SelfTrade:
     """
 
     key: ClassVar[str] = "self_trade"
+    Value: ClassVar[Any] = Literal["refuse", "cancel"]
     setting: Literal["refuse", "cancel"]
 
     @classmethod

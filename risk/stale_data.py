@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-from botkit.config import format_duration, parse_duration
+from botkit.config import Duration, format_duration, parse_duration
 from botkit.errors import ConfigError
 from botkit.model import NewOrder, ReplaceOrder
 from botkit.ports import Finding, RiskAction, RiskContext, RiskView, Verdict
@@ -33,6 +33,7 @@ class StaleData:
     """
 
     key: ClassVar[str] = "stale_data"
+    Value: ClassVar[Any] = Duration | Mapping[str, Duration]
     everywhere_ns: int | None
     by_symbol_ns: Mapping[str, int]
 

@@ -10,6 +10,7 @@ import trio
 from botkit.assembly import Plan
 from botkit.cli.planning import make_plan
 from botkit.cli.session import Session, configs_argument, set_option
+from botkit.cli.tables import writing
 from botkit.model import Instrument
 
 __all__ = ["command"]
@@ -29,12 +30,18 @@ def command(session: Session, *, configs: Sequence[str], overrides: Sequence[str
     plan = make_plan(session, configs, overrides)
     instruments = trio.run(plan.prepare)
     plan.is_full_speed()
+    with writing("what was found"):
+        _tell(session, plan, instruments, configs)
+
+
+def _tell(
+    session: Session, plan: Plan, instruments: dict[str, Instrument], configs: Sequence[str]
+) -> None:
     for line in (*_bot_lines(plan), *_venue_lines(plan, instruments), *_strategy_lines(plan)):
         click.echo(session.redact(line))
     rules = ", ".join(f"{key} = {value!r}" for key, value in plan.config.risk.items())
     click.echo(session.redact(f"risk       {rules or 'no rules: any order on the grid may go'}"))
-    are = "is" if len(configs) == 1 else "are"
-    given = shlex.join(configs)
+    given, are = shlex.join(configs), "is" if len(configs) == 1 else "are"
     click.echo(f"\n{given} {are} in order. Run it:  botkit run {given} --for 60s")
 
 

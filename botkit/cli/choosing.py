@@ -12,6 +12,8 @@ from typing import Any, Final
 import attrs
 import click
 
+from botkit.cli.completing import config_files
+from botkit.cli.completing_names import bots, runs
 from botkit.cli.session import Session, set_option
 from botkit.config import Config
 from botkit.errors import ConfigError, JournalError
@@ -67,13 +69,13 @@ def bot_options(function: Command) -> Command:
     @functools.wraps(function)
     def wrapped(
         *args: Any,
-        config: str | None,
+        configs: Sequence[str],
         bot: str | None,
         state_dir: Path | None,
         overrides: Sequence[str],
         **kwargs: Any,
     ) -> Any:
-        choice = _choose(config, overrides, name=bot, state_dir=state_dir)
+        choice = _choose(configs, overrides, name=bot, state_dir=state_dir)
         return function(*args, choice=choice, **kwargs)
 
     for add in (
@@ -83,8 +85,19 @@ def bot_options(function: Command) -> Command:
             type=click.Path(file_okay=False, path_type=Path),
             help="Where journals lie; what CONFIG says, or var, if left out.",
         ),
-        click.option("--bot", metavar="NAME", help="A bot by its name; CONFIG's if left out."),
-        click.argument("config", required=False, type=click.Path(dir_okay=False)),
+        click.option(
+            "--bot",
+            metavar="NAME",
+            shell_complete=bots,
+            help="A bot by its name; CONFIG's if left out.",
+        ),
+        click.argument(
+            "configs",
+            metavar="[CONFIG]...",
+            nargs=-1,
+            type=click.Path(dir_okay=False),
+            shell_complete=config_files,
+        ),
     ):
         wrapped = add(wrapped)
     return wrapped
@@ -99,20 +112,24 @@ def run_options(function: Command) -> Command:
         return function(*args, path=path, run=run, **kwargs)
 
     add = click.option(
-        "--run", "run_id", metavar="ID", help="A run by its id; the last one if left out."
+        "--run",
+        "run_id",
+        metavar="ID",
+        shell_complete=runs,
+        help="A run by its id; the last one if left out.",
     )
     return bot_options(add(wrapped))
 
 
 def _choose(
-    config: str | None, overrides: Sequence[str], *, name: str | None, state_dir: Path | None
+    configs: Sequence[str], overrides: Sequence[str], *, name: str | None, state_dir: Path | None
 ) -> BotChoice:
-    if config is None:
+    if not configs:
         if overrides:
             raise ConfigError("--set changes a CONFIG, and none was given: give it, or --bot NAME")
         return BotChoice(state_dir or Path(DEFAULT_STATE_DIR), name, None)
     session = click.get_current_context().ensure_object(Session)
-    loaded = session.load(config, overrides)
+    loaded = session.load(configs, overrides)
     return BotChoice(state_dir or Path(loaded.bot.state_dir), name or loaded.bot.name, loaded)
 
 

@@ -7,10 +7,11 @@ from typing import Final
 import click
 
 from botkit.cli.choosing import BotChoice, bot_options, newest_run, runs_of
+from botkit.cli.completing_names import orders
 from botkit.cli.fills_command import run_line
 from botkit.cli.lives import Life, Lives
 from botkit.cli.logs import format_time
-from botkit.cli.tables import Column, Form, form_options, number_column, print_rows
+from botkit.cli.tables import Column, Form, figures, form_options, number_column, print_rows
 from botkit.cli.timeline import Step, outcome, steps
 from botkit.cli.wording import plural
 from botkit.errors import ConfigError, JournalError
@@ -26,15 +27,15 @@ COLUMNS: Final[tuple[Column[Step], ...]] = (
     Column(name="time_ns", value=lambda step: step.time_ns, heading=""),
     Column(name="event", value=lambda step: step.event),
     Column(name="rule", value=lambda step: step.rule),
-    number_column("limit", lambda step: step.limit),
-    number_column("measured", lambda step: step.measured),
-    number_column("margin", lambda step: step.margin),
+    number_column("limit", lambda step: step.limit, show=figures),
+    number_column("measured", lambda step: step.measured, show=figures),
+    number_column("margin", lambda step: step.margin, show=figures),
     Column(name="text", value=lambda step: step.text, heading="what"),
 )
 
 
 @click.command("explain")
-@click.argument("order")
+@click.argument("order", shell_complete=orders)
 @click.option("--run", "run_id", metavar="ID", help="Look in this run alone; else newest first.")
 @bot_options
 @form_options

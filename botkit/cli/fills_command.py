@@ -5,12 +5,13 @@ from typing import Final
 
 import click
 
+from botkit.cli.booking import told_fills
 from botkit.cli.choosing import run_options
 from botkit.cli.logs import format_time
 from botkit.cli.tables import Column, Form, form_options, number_column, print_rows
 from botkit.cli.wording import plural, price
 from botkit.journal import JournalReader, Run
-from botkit.model import Fill
+from botkit.model import FeeTold, Fill
 
 __all__ = ["COLUMNS", "command", "run_line"]
 
@@ -55,9 +56,12 @@ COLUMNS: Final[tuple[Column[Fill], ...]] = (
 @run_options
 @form_options
 def command(*, path: Path, run: Run, form: Form | None) -> None:
-    """Print the fills of a run: the last one of CONFIG's bot, or of any bot in var/."""
+    """Print the fills of a run: the last one of CONFIG's bot, or of any bot in var/.
+
+    A fee that the venue told later is shown with its fill; one that it has not told is untold.
+    """
     with JournalReader(path) as reader:
-        fills = reader.fills(run.run_id)
+        fills = told_fills(reader.entries(run.run_id, (Fill, FeeTold)))
     print_rows(
         fills,
         COLUMNS,

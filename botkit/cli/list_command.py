@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 import attrs
 import click
 
+from botkit.cli.tables import writing
 from botkit.config import format_duration, load_plugin, names
 from botkit.config.describing import options_of, unwrapped
 from botkit.config.durations import DURATION
@@ -40,10 +41,11 @@ def command(kind: str | None) -> None:
     Strategies come with their parameters. Your own need no plug-in: give a config
     type = "./path/to/file.py:Class", or see botkit new strategy --help.
     """
-    for index, name in enumerate([kind] if kind else list(GROUPS)):
-        click.echo(("\n" if index else "") + click.style(name, bold=True))
-        for line in _lines(GROUPS[name]):
-            click.echo(f"  {line}")
+    with writing("the list"):
+        for index, name in enumerate([kind] if kind else list(GROUPS)):
+            click.echo(("\n" if index else "") + click.style(name, bold=True))
+            for line in _lines(GROUPS[name]):
+                click.echo(f"  {line}")
 
 
 def _lines(group: Group) -> list[str]:

@@ -8,7 +8,7 @@ import structlog
 
 from botkit.engine.core import Log
 
-__all__ = ["LEVELS", "LogForm", "build_log", "format_time", "without_secrets"]
+__all__ = ["LEVELS", "LogForm", "build_log", "format_time", "render_line", "without_secrets"]
 
 LogForm = Literal["console", "json"]
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
@@ -33,12 +33,17 @@ def build_log(
     level: str,
     now_ns: Callable[[], int],
     redact: Callable[[str], str],
+    run: str = "",
 ) -> Log:
-    """Return a log whose lines of `level` and above go to `put(level, line)`."""
+    """Return a log whose lines of `level` and above go to `put(level, line)`.
+
+    Every line names `run`, unless that is empty.
+    """
+    ours = {"run": run} if run else {}
 
     def stamp(_: object, level: str, fields: Fields) -> Fields:
         event = fields.pop("event")
-        return {"time": format_time(now_ns()), "level": level, "event": event, **fields}
+        return {"time": format_time(now_ns()), "level": level, **ours, "event": event, **fields}
 
     def hide(_: object, __: str, fields: Fields) -> Fields:
         return {name: without_secrets(value, redact) for name, value in fields.items()}
@@ -58,7 +63,7 @@ def build_log(
     return log
 
 
-_OURS: Final = frozenset({"time", "level", "event", "exception"})
+_OURS: Final = frozenset({"time", "level", "run", "event", "exception"})
 
 
 def _renderer(form: LogForm) -> structlog.typing.Processor:
@@ -68,12 +73,18 @@ def _renderer(form: LogForm) -> structlog.typing.Processor:
 
 
 def _render_line(_: object, __: str, fields: Fields) -> str:
+    time = fields["time"][11:]
+    return render_line({**fields, "time": time})
+
+
+def render_line(fields: Mapping[str, Any]) -> str:
     """Return `time level message key=value ...`; text of several lines follows below."""
-    time, level, event = fields.pop("time"), fields.pop("level"), fields.pop("event")
-    plain = {name: value for name, value in fields.items() if "\n" not in str(value)}
-    below = [str(value).rstrip() for name, value in fields.items() if name not in plain]
+    time, level, event = fields["time"], fields["level"], fields["event"]
+    others = {name: fields[name] for name in fields if name not in ("time", "level", "event")}
+    plain = {name: value for name, value in others.items() if "\n" not in str(value)}
+    below = [str(value).rstrip() for name, value in others.items() if name not in plain]
     told = "  ".join(f"{name}={value}" for name, value in plain.items())
-    first = f"{time[11:]} {level:<8} {event}" + (f"  {told}" if told else "")
+    first = f"{time} {level:<8} {event}" + (f"  {told}" if told else "")
     return "\n".join([first, *below])
 
 

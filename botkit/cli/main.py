@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, Final, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from botkit.cli.output import is_stuck
 from botkit.cli.session import Session
@@ -24,9 +25,15 @@ COMMANDS: Final = {
     "new": ("new_command", "Write a new strategy or risk rule, and its test."),
     "list": ("list_command", "List the plug-ins: venues, strategies, risk rules."),
     "show-config": ("show_config_command", "Print a config as it takes effect, secrets masked."),
-    "risk": ("risk_command", "Clear the kill switch of a bot that was halted."),
+    "config": ("config_command", "Show or check a config; print its JSON Schema for editors."),
+    "completion": ("completion_command", "Print the script that completes words in your shell."),
+    "risk": ("risk_command", "Show what risk says, and clear a tripped kill switch."),
+    "history": ("history_command", "Print past runs: how each ended and what it earned."),
+    "positions": ("positions_command", "Print what a run holds, has earned and paid."),
+    "alerts": ("alerts_command", "Send a test message to everyone who is told of the bot."),
     "fills": ("fills_command", "Print the fills of a run."),
     "orders": ("orders_command", "Print the orders of a run and where each stands."),
+    "logs": ("logs_command", "Print the log lines of a run, or follow them."),
     "explain": ("explain_command", "Tell what became of one order, and why."),
 }
 
@@ -52,6 +59,15 @@ class _LazyGroup(click.Group):
             return None
         found: click.Command = import_module(f"botkit.cli.{COMMANDS[cmd_name][0]}").command
         return found
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Return the commands that begin so, without importing any of them, and the options."""
+        commands = [
+            CompletionItem(name, help=line)
+            for name, (_, line) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -80,6 +80,11 @@ class Output(Generic[T]):
         self._thread = threading.Thread(target=self._serve, name=THREAD_NAME, daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """How many items have not been shown yet."""
+        return self._waiting.qsize()
+
     def put(self, item: T) -> None:
         """Hand one item over."""
         if self._patient:

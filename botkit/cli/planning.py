@@ -6,6 +6,7 @@ from botkit.assembly import Plan, check
 from botkit.cli.session import Session
 from botkit.config import examine
 from botkit.errors import ConfigError
+from botkit.watch import problems_of
 
 __all__ = ["make_plan"]
 
@@ -22,4 +23,4 @@ def make_plan(session: Session, paths: str | Sequence[str], overrides: Sequence[
     if reading.config is None:
         raise ConfigError(reading.problems)
     session.redact = reading.config.redact
-    return check(reading.config, reading.problems)
+    return check(reading.config, (*reading.problems, *problems_of(reading.config)))

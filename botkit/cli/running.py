@@ -1,9 +1,12 @@
 """A run from its plan to its exit code."""
 
+import contextlib
 import math
 import os
 import sys
 import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,17 +21,19 @@ from botkit.cli.opening import opening_inventory
 from botkit.cli.screen import Screen
 from botkit.cli.session import Session
 from botkit.cli.status import order_line, snapshot
-from botkit.cli.summary import Outcome, summarise, write_summary
+from botkit.cli.summary import Outcome, summarise, summary_lines, write_summary
 from botkit.cli.tally import Tally
 from botkit.clock import BacktestClock, Clock, LiveClock, cpu_time_ns, wall_time_ns
+from botkit.control import socket_path
 from botkit.engine.dispatch import Dispatcher
 from botkit.errors import ConfigError, JournalError
 from botkit.journal import SqliteJournal
 from botkit.killswitch import KillSwitch
-from botkit.live import DurableDispatcher, serve_links
+from botkit.live import ControlSocket, DurableDispatcher, Operating, serve_links
 from botkit.model import Halted
 from botkit.ports import RemarkingVenue, Traded
 from botkit.shell import Bot, ExitCode, run_bot
+from botkit.watch import Lookout
 
 __all__ = ["RunOptions", "run"]
 
@@ -57,26 +62,31 @@ def run(plan: Plan, session: Session, options: RunOptions) -> ExitCode:
     journal = SqliteJournal.open(
         Path(bot.state_dir), bot.name, buffered=full_speed, synchronous=bot.journal_synchronous
     )
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(journal.close)
         switch = KillSwitch.of(Path(bot.state_dir), bot.name)
         if switch.halted is not None and not full_speed:  # a replay moves nothing
             session.complain(_still_halted(switch, plan.config.source))
             return ExitCode.STOPPED_BY_RISK
+        control = None
+        if not full_speed:  # a replay is over soon, and nothing of it rests
+            control = ControlSocket.open(socket_path(Path(bot.state_dir), bot.name))
+            stack.callback(control.close)
         screen = Screen(
             form=options.form,
             level=options.log_level,
             status=options.status and sys.stdout.isatty() and not full_speed,
             patient=full_speed,
             redact=session.redact,
+            log_file=None if full_speed else Path(bot.state_dir) / f"{bot.name}.log",
         )
-        try:
-            the_run = _Run(plan, journal, screen, session, options=options, switch=switch)
-            clock = BacktestClock() if full_speed else None
-            return trio.run(the_run.main, clock, clock=clock)
-        finally:
-            screen.close()
-    finally:
-        journal.close()
+        stack.callback(screen.close)
+        the_run = _Run(
+            plan, journal, screen, session, options=options, switch=switch, control=control
+        )
+        stack.enter_context(the_run.lookout)
+        clock = BacktestClock() if full_speed else None
+        return trio.run(the_run.main, clock, clock=clock)
 
 
 def _still_halted(switch: KillSwitch, source: str) -> str:
@@ -105,6 +115,7 @@ class _Run:
         *,
         options: RunOptions,
         switch: KillSwitch,
+        control: ControlSocket | None,
     ) -> None:
         self._plan = plan
         self._journal = journal
@@ -114,8 +125,15 @@ class _Run:
         self._watch = session.watch
         self._options = options
         self._switch = switch
+        self._control = control
         self._mode = "PAPER"
         self._exit_code = ExitCode.CLEAN
+        self.lookout = Lookout(
+            None if plan.is_full_speed() else plan.config,
+            mode=self._mode,
+            redact=session.redact,
+            log=self._tell,
+        )
 
     async def main(self, backtest_clock: BacktestClock | None) -> ExitCode:
         """Announce, prepare, trade, close the books, sum up."""
@@ -127,17 +145,18 @@ class _Run:
         clock = backtest_clock or self._live_clock()
         if backtest_clock is not None:
             backtest_clock.begin(self._origin_ns(SYNTHETIC_ORIGIN_NS))
+        await self.lookout.open(clock)
         token = os.urandom(4).hex()
         run_id = replay_run_id(config) if full_speed else token
         durable = config.bot.journal_synchronous == "FULL" and not full_speed
         bot = assemble(
             self._plan,
             instruments,
-            journal=self._tally,
+            journal=self.lookout.tap(self._tally),
             clock=clock,
             run_id=run_id,
-            log=self._screen.log_by(clock.now_ns),
-            make_dispatcher=DurableDispatcher if durable else Dispatcher,
+            log=self._screen.log_by(clock.now_ns, token),
+            make_dispatcher=self.lookout.measured(DurableDispatcher if durable else Dispatcher),
             on_halt=_only_here if full_speed else self._on_halt,
             carried={} if full_speed else self._switch.carried,
             keep_running=self._options.keep_running,
@@ -169,6 +188,7 @@ class _Run:
 
         def abandon() -> None:
             finish()
+            self.lookout.close()
             self._screen.close()
             self._journal.close()
             self._watch.end_process(self._exit_code)
@@ -180,6 +200,9 @@ class _Run:
             await self._live(bot)
         finish()
         return self._exit_code
+
+    def _tell(self, level: str, message: str, fields: Mapping[str, object]) -> None:
+        self._screen.log(level, message, fields)  # which is another once there is a clock
 
     # --- before -----------------------------------------------------------------------------
 
@@ -225,25 +248,67 @@ class _Run:
         dispatcher = bot.dispatcher
         also = [dispatcher.serve] if isinstance(dispatcher, DurableDispatcher) else []
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._beside, bot)
-            await run_bot(bot, lambda: serve_links(bot.engine, venues, bot.clock, also))
+            nursery.start_soon(self._or_stop, bot, "the status view", partial(self._beside, bot))
+            nursery.start_soon(self._or_stop, bot, "alerts or metrics", partial(self._look, bot))
+            async with self._controlled(bot):
+                await run_bot(bot, lambda: serve_links(bot.engine, venues, bot.clock, also))
             nursery.cancel_scope.cancel()
 
-    async def _beside(self, bot: Bot) -> None:
-        """Watch the time and show the status; a mistake here stops the bot in good order."""
-        started_ns = bot.clock.now_ns()
+    @contextlib.asynccontextmanager
+    async def _controlled(self, bot: Bot) -> AsyncIterator[None]:
+        """Serve the control socket meanwhile, also while the bot stops, however it is stopped."""
+        control = self._control
+        assert control is not None  # this run is in real time
+        operating = Operating(
+            bot=bot,
+            mode=self._mode,
+            started_ns=wall_time_ns(),
+            began_ns=bot.clock.now_ns(),
+            keep_running=self._options.keep_running,
+            counts=lambda: self._tally.counts,
+        )
+
+        async def serve() -> None:
+            with trio.CancelScope(shield=True):
+                await control.serve(operating.answer)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._or_stop, bot, "the control socket", serve)
+            try:
+                yield
+            finally:
+                operating.end()
+                control.finish()
+
+    async def _or_stop(self, bot: Bot, what: str, task: Callable[[], Awaitable[None]]) -> None:
+        """Do `task`; a mistake in it stops the bot in good order."""
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._carry_each_second, bot)
-                nursery.start_soon(self._force_what_was_carried)
-                if self._screen.has_status:
-                    nursery.start_soon(self._show, bot, started_ns)
-                if self._options.for_ns is not None:
-                    await bot.clock.sleep_until(started_ns + self._options.for_ns)
-                    bot.stop.request(TIME_IS_UP)
+            await task()
         except Exception as exc:  # noqa: BLE001  told as the reason of the stop
             told = "".join(traceback.format_exception(exc))
-            bot.stop.request("the status view failed", error=told)
+            bot.stop.request(f"{what} failed", error=told)
+
+    async def _beside(self, bot: Bot) -> None:
+        """Watch the time and show the status."""
+        started_ns = bot.clock.now_ns()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._carry_each_second, bot)
+            nursery.start_soon(self._force_what_was_carried)
+            if self._screen.has_status:
+                nursery.start_soon(self._show, bot, started_ns)
+            if self._options.for_ns is not None:
+                await bot.clock.sleep_until(started_ns + self._options.for_ns)
+                bot.stop.request(TIME_IS_UP)
+
+    async def _look(self, bot: Bot) -> None:
+        """Tell others of the run: alerts, heartbeat, metrics."""
+        lookout, dispatcher = self.lookout, bot.dispatcher
+        lookout.counts = lambda: self._tally.counts
+        lookout.queues = {
+            "dispatcher": lambda: dispatcher.waiting,
+            "screen": lambda: self._screen.waiting,
+        }
+        await lookout.serve(bot, self._banner(full_speed=False))
 
     async def _carry_each_second(self, bot: Bot) -> None:
         while True:
@@ -323,5 +388,6 @@ class _Run:
             self._screen.log("info", "summary", {**summary, "exit_code": int(code)})
         else:
             write_summary(bot, self._tally, outcome, self._screen.say)
+        self.lookout.ended(code, summary_lines(bot, self._tally, outcome))
         if full_speed and run_hash:
             self._screen.say_last(run_hash)

@@ -1,12 +1,14 @@
-"""Everything a run prints, on a terminal or in a file, as text or as JSON."""
+"""Everything a run says: on a terminal or down a pipe, as text or as JSON, and in its log file."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import click
 from rich.console import Console
 
-from botkit.cli.logs import LogForm, build_log, format_time
+from botkit.cli.log_file import LogFile
+from botkit.cli.logs import LEVELS, LogForm, build_log, format_time
 from botkit.cli.output import Output, StreamSink
 from botkit.cli.status import LogLine, Snapshot, StatusSink
 from botkit.clock import wall_time_ns
@@ -24,6 +26,8 @@ class Screen:
         Draw the status view; stdout must be a terminal.
     patient
         Whoever prints waits for the terminal (full speed); else what is too much is dropped.
+    log_file
+        Where log lines go besides, as JSON, those of level info at least; None for nowhere.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class Screen:
         status: bool,
         patient: bool,
         redact: Callable[[str], str],
+        log_file: Path | None = None,
     ) -> None:
         self._form = form
         self._level = level
@@ -43,7 +48,15 @@ class Screen:
         stdout = StreamSink(sys.stdout, self.tell_progress)
         self._plain: Output[str] = Output(stdout, patient=patient)
         self._view: Output[LogLine | Snapshot] | None = None
+        self._file: Output[str] | None = None
+        if log_file is not None:
+            self._file = Output(LogFile(log_file, self._log_here(wall_time_ns)))
         self.log: Log = self.log_by(wall_time_ns)
+
+    @property
+    def waiting(self) -> int:
+        """How many lines have not been printed yet."""
+        return self._plain.waiting
 
     def announce(self, text: str, *, mode: str) -> None:
         """Print the first line; the status view starts below it."""
@@ -67,13 +80,32 @@ class Screen:
         """Print a line that is for programs, in every form as it is."""
         self._plain.put(text)
 
-    def log_by(self, now_ns: Callable[[], int]) -> Log:
-        """Return the log, its lines stamped by `now_ns`; from here on it is `self.log` too."""
-        log = build_log(
+    def log_by(self, now_ns: Callable[[], int], run: str = "") -> Log:
+        """Return the log, its lines stamped by `now_ns`; from here on it is `self.log` too.
+
+        In the log file every line names `run`.
+        """
+        here = self._log_here(now_ns)
+        self.log = here if self._file is None else _both(here, self._log_there(now_ns, run))
+        return self.log
+
+    def _log_here(self, now_ns: Callable[[], int]) -> Log:
+        return build_log(
             self._put_line, form=self._form, level=self._level, now_ns=now_ns, redact=self._redact
         )
-        self.log = log
-        return log
+
+    def _log_there(self, now_ns: Callable[[], int], run: str) -> Log:
+        file = self._file
+        assert file is not None
+        level = min(self._level, "info", key=LEVELS.index)
+        return build_log(
+            lambda _, line: file.put(line),
+            form="json",
+            level=level,
+            now_ns=now_ns,
+            redact=self._redact,
+            run=run,
+        )
 
     def show(self, view: Snapshot) -> None:
         """Draw the status view anew; the first call starts it."""
@@ -92,6 +124,10 @@ class Screen:
     def close(self) -> None:
         """Print what waits; leave the terminal as it was found."""
         self.end("")
+        if self._file is not None:
+            self._file.close()
+            if self._file.dropped:
+                self._plain.put(f"{self._file.dropped} lines are not in the log file: too slow")
         dropped = self._plain.dropped
         if dropped:
             self._plain.put(f"{dropped} lines were not printed: the terminal was too slow")
@@ -112,3 +148,11 @@ class Screen:
             self.log("info", "progress", {"events": event_count})
             return ""
         return f"{format_time(time_ns)}  {event_count:,} events"
+
+
+def _both(one: Log, other: Log) -> Log:
+    def log(level: str, message: str, fields: Mapping[str, object]) -> None:
+        one(level, message, fields)
+        other(level, message, fields)
+
+    return log

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import attrs
 import click
 
+from botkit.cli.completing import config_files
 from botkit.cli.signals import SignalWatch
 from botkit.config import Config, load
 
@@ -35,9 +36,16 @@ class Session:
             click.echo(self.redact(text), err=True)
 
 
-config_argument = click.argument("config", type=click.Path(dir_okay=False))
+config_argument = click.argument(
+    "config", type=click.Path(dir_okay=False), shell_complete=config_files
+)
 configs_argument = click.argument(
-    "configs", metavar="CONFIG...", nargs=-1, required=True, type=click.Path(dir_okay=False)
+    "configs",
+    metavar="CONFIG...",
+    nargs=-1,
+    required=True,
+    type=click.Path(dir_okay=False),
+    shell_complete=config_files,
 )
 set_option = click.option(
     "--set",

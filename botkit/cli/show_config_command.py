@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import click
 
 from botkit.cli.session import Session, configs_argument, set_option
+from botkit.cli.tables import writing
 
 __all__ = ["command"]
 
@@ -15,4 +16,6 @@ __all__ = ["command"]
 @click.pass_obj
 def command(session: Session, *, configs: Sequence[str], overrides: Sequence[str]) -> None:
     """Print CONFIG as it takes effect: files merged, defaults filled in, secrets as ***."""
-    click.echo(session.load(configs, overrides).show(), nl=False)
+    text = session.load(configs, overrides).show()
+    with writing("the config"):
+        click.echo(text, nl=False)

@@ -12,7 +12,7 @@ from botkit.model import EquityPoint
 from botkit.portfolio import Total
 from botkit.shell import Bot, ExitCode
 
-__all__ = ["MEANING", "Outcome", "summarise", "write_summary"]
+__all__ = ["MEANING", "Outcome", "summarise", "summary_lines", "write_summary"]
 
 MEANING: Final = {
     ExitCode.CLEAN: "nothing of ours rests at a venue",
@@ -80,13 +80,17 @@ def summarise(bot: Bot, tally: Tally, outcome: Outcome) -> dict[str, Any]:
 
 def write_summary(bot: Bot, tally: Tally, outcome: Outcome, say: Callable[[str], None]) -> None:
     """Say the summary line by line."""
-    for label, text in _lines(bot, tally, outcome):
-        say(f"{label:<10} {text}".rstrip())
+    for line in ["", *summary_lines(bot, tally, outcome)]:
+        say(line)
+
+
+def summary_lines(bot: Bot, tally: Tally, outcome: Outcome) -> list[str]:
+    """Return the summary as people read it."""
+    return [f"{label:<10} {text}".rstrip() for label, text in _lines(bot, tally, outcome)]
 
 
 def _lines(bot: Bot, tally: Tally, outcome: Outcome) -> list[tuple[str, str]]:
     return [
-        ("", ""),
         ("Ended", f"{outcome.reason}, after {clock_time(outcome.run_ns)}"),
         *_trading_lines(tally),
         *_money_lines(bot),

@@ -5,7 +5,7 @@ import csv
 import io
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import attrs
@@ -19,11 +19,12 @@ from botkit.cli.output import silence
 from botkit.cli.wording import price
 from botkit.errors import BotkitError
 
-__all__ = ["Column", "Form", "form_options", "number_column", "print_rows", "writing"]
+__all__ = ["Column", "Form", "figures", "form_options", "number_column", "print_rows", "writing"]
 
 T = TypeVar("T")
 Command = Callable[..., Any]
 Form = Literal["table", "csv", "json"]
+SHOWN: Final = Context(prec=10)
 PIPE_WIDTH: Final = 100_000  # a pipe has no width: nothing is cut off, nothing broken
 
 
@@ -56,15 +57,26 @@ class Column(Generic[T]):
 
 
 def number_column(
-    name: str, value: Callable[[T], Decimal | None], heading: str | None = None
+    name: str,
+    value: Callable[[T], Decimal | None],
+    heading: str | None = None,
+    *,
+    show: Callable[[Decimal], str] = price,
 ) -> Column[T]:
-    """Return a column of exact numbers, which people get with the figures that count."""
+    """Return a column of exact numbers; people get them as `show` writes them."""
 
     def told(row: T) -> str:
         number = value(row)
-        return "" if number is None else price(number)
+        return "" if number is None else show(number)
 
     return Column(name=name, value=value, heading=heading, text=told, right=True)
+
+
+def figures(value: Decimal) -> str:
+    """Return a number for people: ten figures at most, and no zeros at its end."""
+    rounded = SHOWN.plus(value)
+    text = f"{rounded:,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def form_options(function: Command) -> Command:

@@ -21,3 +21,7 @@ from botkit.config.sections import show as show
 from botkit.config.strategy_classes import load_strategy_class as load_strategy_class
 from botkit.config.structuring import structure as structure
 from botkit.config.structuring import unstructure as unstructure
+from botkit.config.watching import AlertKind as AlertKind
+from botkit.config.watching import AlertsConfig as AlertsConfig
+from botkit.config.watching import HeartbeatConfig as HeartbeatConfig
+from botkit.config.watching import MetricsConfig as MetricsConfig

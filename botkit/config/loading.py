@@ -18,13 +18,14 @@ from botkit.config.overriding import apply_overrides
 from botkit.config.secrets import redacted, secrets_in
 from botkit.config.sections import BotConfig, Config, StrategyConfig, VenueConfig
 from botkit.config.structuring import structure
+from botkit.config.watching import AlertsConfig, MetricsConfig, concealed
 from botkit.errors import ConfigError
 
 __all__ = ["Reading", "examine", "load"]
 
 T = TypeVar("T")
 
-_SECTIONS: Final = ("bot", "venues", "strategies", "risk")
+_SECTIONS: Final = ("bot", "venues", "strategies", "risk", "alerts", "metrics")
 _SYMBOL: Final = re.compile(r"([^:\s]+):(\S+)")
 _STRATEGY: Final = re.compile(r"strategies\.(\d+)(?![^.])")
 
@@ -162,15 +163,21 @@ class _Reader:
         if not isinstance(risk, Mapping):
             self._object("risk", f"found {found(risk)}, allowed: a table")
             risk = {}
+        alerts = self._optional(AlertsConfig, concealed(document.get("alerts"), "urls"), "alerts")
         return Config(
             bot=bot or BotConfig(name="unnamed"),
             venues={name: venue for name, venue in venues.items() if venue.type},
             strategies=strategies,
             risk=risk,
+            alerts=alerts,
+            metrics=self._optional(MetricsConfig, document.get("metrics"), "metrics"),
             source=self.source,
             base_dir=base_dir,
-            secrets=frozenset(secrets_in(document)),
+            secrets=frozenset(secrets_in(document) | (alerts.secrets() if alerts else set())),
         )
+
+    def _optional(self, cls: type[T], table: Any, key: str) -> T | None:
+        return None if table is None else self._structured(cls, table, key)
 
     def _object(self, key: str, text: str) -> None:
         if key not in self.unfilled:

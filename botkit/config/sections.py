@@ -14,6 +14,7 @@ from botkit.config.merging import ConfigFile, Origins
 from botkit.config.naming import NAME_PATTERN
 from botkit.config.secrets import masked, redacted
 from botkit.config.structuring import unstructure
+from botkit.config.watching import AlertsConfig, MetricsConfig
 
 __all__ = [
     "BotConfig",
@@ -145,6 +146,8 @@ class Config:
     venues: Mapping[str, VenueConfig]
     strategies: tuple[StrategyConfig, ...]
     risk: Mapping[str, Any] = attrs.field(factory=dict, repr=_masked_repr)
+    alerts: AlertsConfig | None = None
+    metrics: MetricsConfig | None = None
     source: str
     base_dir: str
     files: tuple[ConfigFile, ...] = attrs.field(default=(), eq=False)
@@ -166,7 +169,7 @@ class Config:
 
     def show(self) -> str:
         """Return this config as TOML text: what holds now, defaults filled in, secrets masked."""
-        tables = {
+        tables: dict[str, Any] = {
             "bot": _without_empty(unstructure(self.bot)),
             "venues": {
                 name: {"type": venue.type, **venue.options} for name, venue in self.venues.items()
@@ -174,6 +177,9 @@ class Config:
             "strategies": [_without_empty(unstructure(each)) for each in self.strategies],
             "risk": self.risk,
         }
+        for name, section in (("alerts", self.alerts), ("metrics", self.metrics)):
+            if section is not None:
+                tables[name] = _without_empty(unstructure(section))
         return emit(escaped(masked(tables, self._secrets)))
 
 

@@ -39,6 +39,11 @@ class Dispatcher:
         self._deliver: Callable[[Event], None] = _nowhere
         self._now_ns: Callable[[], int] = _never
 
+    @property
+    def waiting(self) -> int:
+        """How many commands wait to be handed over; here none does."""
+        return 0
+
     def connect(self, deliver: Callable[[Event], None], now_ns: Callable[[], int]) -> None:
         """Say where to tell what was not sent, and by which clock."""
         self._deliver, self._now_ns = deliver, now_ns

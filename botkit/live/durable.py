@@ -50,6 +50,11 @@ class DurableDispatcher(Dispatcher):
                 self._send(command)
         self._wake.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many commands wait for the disk to be asked for their record."""
+        return len(self._waiting)
+
     def recall(self, reason: str) -> None:
         """Hand over none of what is held back: once the disk has it, it is given back."""
         self._recalled = dict.fromkeys(self._held, reason)

@@ -1,5 +1,6 @@
 """The commands that take several config files, and what they say of files that hold keys."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -126,3 +127,44 @@ def test_only_a_file_with_keys_that_others_may_open_is_exposed(tmp_path: Path) -
     ]
     private.chmod(0o604)
     assert len(exposed_key_files(config)) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list"],
+        ["list", "risk"],
+        ["check", "main.toml"],
+        ["config", "check", "main.toml"],
+        ["show-config", "main.toml"],
+        ["config", "show", "main.toml"],
+        ["config", "schema"],
+    ],
+)
+def test_what_cannot_be_written_is_one_line_and_exit_code_1(
+    cli: Cli, tmp_path: Path, words: list[str]
+) -> None:
+    assert callable(cli)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(  # noqa: S603  our own interpreter
+            [sys.executable, "-c", "from botkit.cli import main; main()", *words],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "could not be written (No space left on device)" in line
+
+
+def test_the_schema_is_json_and_a_partial_one_asks_for_nothing(cli: Cli) -> None:
+    code, out, _ = cli("config", "schema")
+    _, partial, _ = cli("config", "schema", "--partial")
+
+    assert code == 0
+    assert json.loads(out)["anyOf"][0]["required"] == ["bot", "venues", "strategies"]
+    assert "anyOf" not in json.loads(partial)

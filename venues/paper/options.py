@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from botkit.config import Duration
+from botkit.config.schema import BY_TYPE
 from botkit.errors import ConfigError
 from botkit.matching import (
     ConstantLatency,
@@ -19,6 +20,7 @@ from botkit.matching import (
 )
 from botkit.model import Instrument
 from botkit.ports import FeeSchedule
+from venues.paper.feeds.build import OPTIONS as FEED_OPTIONS
 
 __all__ = ["InstrumentOptions", "LogNormalOptions", "PaperOptions"]
 
@@ -112,7 +114,9 @@ class PaperOptions:
         Of the latency draws.
     """
 
-    feed: Mapping[str, Any] = attrs.field(factory=lambda: dict(SYNTHETIC))
+    feed: Mapping[str, Any] = attrs.field(
+        factory=lambda: dict(SYNTHETIC), metadata={BY_TYPE: FEED_OPTIONS}
+    )
     balances: Mapping[str, Decimal] = attrs.field(factory=dict, validator=_check_balances)
     fees: FeeSchedule = attrs.field(factory=FeeSchedule)
     latency: Duration | LogNormalOptions = 20_000_000

@@ -44,6 +44,8 @@ class PaperVenue:
     stamped with its simulated time, not with the time the clock shows when its turn comes.
     """
 
+    Options = PaperOptions
+
     def __init__(
         self,
         *,

@@ -1,0 +1,136 @@
+"""The money of a run, worked out from its journal as the engine does while it runs."""
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Final
+
+import attrs
+
+from botkit.cli.lives import with_fee
+from botkit.model import (
+    Adjustment,
+    AdjustmentKind,
+    ClientOrderId,
+    EquityPoint,
+    ExecId,
+    FeeTold,
+    Fill,
+    Instrument,
+)
+from botkit.portfolio import Portfolio, PositionView
+from botkit.ports import JournalEntry, Traded
+
+__all__ = ["MONEY", "Book", "Mark", "told_fills"]
+
+MONEY: Final = (Traded, Adjustment, Fill, FeeTold, EquityPoint)
+"""The kinds of entry that move money or say what it is counted by."""
+ZERO: Final = Decimal(0)
+
+
+def told_fills(entries: Iterable[JournalEntry]) -> list[Fill]:
+    """Return fills in order, each with its fee if the venue told it at once or later."""
+    fills: list[Fill] = []
+    waiting: dict[tuple[ClientOrderId, ExecId | None], list[int]] = {}
+    for entry in entries:
+        if isinstance(entry, Fill):
+            if entry.commission is None:
+                key = (entry.client_order_id, entry.exec_id)
+                waiting.setdefault(key, []).append(len(fills))
+            fills.append(entry)
+        elif isinstance(entry, FeeTold):
+            found = waiting.get((entry.client_order_id, entry.exec_id))
+            if found:
+                index = found.pop(0)
+                fills[index] = with_fee(fills[index], entry)
+    return fills
+
+
+@attrs.frozen(kw_only=True)
+class Mark:
+    """What a position was worth at `time_ns`, when it was `qty` entered at `average_px`."""
+
+    qty: Decimal
+    average_px: Decimal | None
+    unrealised: Decimal
+    time_ns: int
+
+
+class Book:
+    """Positions and profit of one run, folded from its entries in order.
+
+    Fees that the venue has not told are not estimated here: the journal does not say the rate.
+    `carried` holds what was carried on of instruments that no strategy of the run trades and
+    whose venue no longer has them.
+    """
+
+    def __init__(self) -> None:
+        self.instruments: dict[str, Instrument] = {}
+        self.portfolio = Portfolio(self.instruments)
+        self.carried: list[Adjustment] = []
+        self.points: dict[str, EquityPoint] = {}  # by currency, the last
+        self.marks: dict[tuple[str, str], Mark] = {}  # by strategy and symbol
+
+    def apply(self, entry: JournalEntry) -> None:
+        """Take the next entry.
+
+        Raises
+        ------
+        InvariantError
+            It moves a position in an instrument that the journal does not describe.
+        """
+        match entry:
+            case Traded():
+                self.instruments[entry.symbol] = entry.instrument()
+            case Fill():
+                self.portfolio.apply(entry)
+            case FeeTold():
+                self.portfolio.amend(entry)
+            case Adjustment():
+                self._adjust(entry)
+            case EquityPoint():
+                self._mark(entry)
+            case _:
+                pass
+
+    def _adjust(self, adjustment: Adjustment) -> None:
+        unknown = adjustment.symbol not in self.instruments
+        if adjustment.kind is AdjustmentKind.CARRIED and unknown:
+            self.carried.append(adjustment)
+        else:
+            self.portfolio.adjust(adjustment)
+
+    def _mark(self, point: EquityPoint) -> None:
+        """Note what a point says of a single position: where several are open, only of all."""
+        self.points[point.currency] = point
+        held = list(self._held(point.currency))
+        for view in held:
+            self.marks.pop((view.strategy, view.symbol), None)
+        if len(held) == 1:
+            (view,) = held
+            self.marks[view.strategy, view.symbol] = Mark(
+                qty=view.qty,
+                average_px=view.average_px,
+                unrealised=point.unrealised,
+                time_ns=point.receive_time_ns,
+            )
+
+    def _held(self, currency: str) -> Iterator[PositionView]:
+        for view in self.portfolio.positions():
+            if view.currency == currency and view.average_px is not None:
+                yield view
+
+    def mark_of(self, view: PositionView) -> Mark | None:
+        """Return what the journal knows of a position as it is now; None if it knows nothing."""
+        mark = self.marks.get((view.strategy, view.symbol))
+        if mark is None or (mark.qty, mark.average_px) != (view.qty, view.average_px):
+            return None
+        return mark
+
+    def mark_px(self, view: PositionView, mark: Mark) -> Decimal | None:
+        """Return the bid (long) or ask (short) that a mark was made at; None if it cannot tell."""
+        instrument = self.instruments[view.symbol]
+        qty = view.qty + view.fees.get(instrument.base, ZERO)  # fees in base are no part of profit
+        if instrument.inverse or view.average_px is None or not qty:
+            return None
+        per_unit = mark.unrealised / (qty * instrument.contract_multiplier)
+        return instrument.price(view.average_px + per_unit)
