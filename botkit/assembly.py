@@ -299,6 +299,7 @@ def assemble(
             fees={name: venue.fees for name, venue in plan.venues.items()},
             report_currency=config.bot.report_currency,
             rate_stale_ns=config.bot.rate_stale,
+            flatten=config.bot.flatten,
         )
     )
     dispatcher.connect(engine.handle, lambda: engine.now_ns)

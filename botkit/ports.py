@@ -29,6 +29,7 @@ from botkit.model import (
     FeeTold,
     Fill,
     FillSource,
+    Flattened,
     Halted,
     Instrument,
     MarketEvent,
@@ -555,6 +556,7 @@ JournalEntry = (
     | VenueStatus
     | StrategyEnded
     | Halted
+    | Flattened
     | Checked
     | Held
     | CleanUpExpired

@@ -19,6 +19,7 @@ from botkit.config.watching import AlertsConfig, MetricsConfig
 __all__ = [
     "BotConfig",
     "Config",
+    "FlattenConfig",
     "OpeningConfig",
     "StrategyConfig",
     "VenueConfig",
@@ -54,6 +55,35 @@ class OpeningConfig:
 
 
 @attrs.frozen(kw_only=True)
+class FlattenConfig:
+    """`[bot.flatten]`: how `flatten` closes positions.
+
+    Parameters
+    ----------
+    collar_bps
+        How far through the touch an order may be priced: below the bid, above the ask.
+    deadline
+        When it gives up, in ns.
+    quote_stale
+        From which age, in ns, a quote makes no price: what is left then stays.
+    retry
+        Until an order that has not filled is canceled and priced anew, in ns.
+    """
+
+    collar_bps: Decimal = attrs.field(
+        default=Decimal(50),
+        validator=[attrs.validators.ge(Decimal(0)), attrs.validators.lt(Decimal(10_000))],
+    )
+    deadline: Duration = attrs.field(
+        default=parse_duration("30s"), validator=attrs.validators.gt(0)
+    )
+    quote_stale: Duration = attrs.field(
+        default=parse_duration("5s"), validator=attrs.validators.gt(0)
+    )
+    retry: Duration = attrs.field(default=parse_duration("1s"), validator=attrs.validators.gt(0))
+
+
+@attrs.frozen(kw_only=True)
 class BotConfig:
     """`[bot]`: what concerns the bot as a whole.
 
@@ -75,6 +105,8 @@ class BotConfig:
         From which age, in ns, a quote makes no rate and no mark of a total.
     opening
         What strategies hold from the start.
+    flatten
+        How positions are closed when an operator says so.
     """
 
     name: str = attrs.field(validator=attrs.validators.matches_re(NAME_PATTERN))
@@ -93,6 +125,7 @@ class BotConfig:
         default=parse_duration("1m"), validator=attrs.validators.gt(0)
     )
     opening: tuple[OpeningConfig, ...] = ()
+    flatten: FlattenConfig = attrs.field(factory=FlattenConfig)
 
 
 @attrs.frozen(kw_only=True)

@@ -159,7 +159,8 @@ class OrderDesk:
 
     # --- requests ---------------------------------------------------------------------------
 
-    def _next_id(self) -> ClientOrderId:
+    def next_id(self) -> ClientOrderId:
+        """Return a client order id that no order has had."""
         if self._ids is None:
             raise InvariantError("an order was placed before the run started")
         return self._ids.next()
@@ -169,7 +170,7 @@ class OrderDesk:
         slot = engine.slots[action.strategy]
         channel = engine.channels[action.symbol]
         request = NewOrder(
-            client_order_id=self._next_id(),
+            client_order_id=self.next_id(),
             symbol=action.symbol,
             strategy=action.strategy,
             side=action.side,
@@ -211,6 +212,8 @@ class OrderDesk:
     def blocked(self, request: NewOrder) -> str:
         """Return why no order like `request` may pass now; empty if they may."""
         engine = self._engine
+        if engine.flattener.owns(request.client_order_id):
+            return engine.lifecycle.hindrance(request.symbol)
         slot = engine.slots.get(request.strategy)
         return (slot.blocked if slot is not None else "") or engine.channels[request.symbol].blocked
 
@@ -325,7 +328,7 @@ class OrderDesk:
             return
         slot, channel = engine.slots[action.strategy], engine.channels[order.symbol]
         request = ReplaceOrder(
-            client_order_id=self._next_id(),
+            client_order_id=self.next_id(),
             orig_client_order_id=order.current_client_order_id,
             symbol=order.symbol,
             strategy=order.strategy,
@@ -461,15 +464,25 @@ class OrderDesk:
             engine.call(slot, "on_order", order)
         if self.holding:
             self.holding.look()
-        if order.is_open:
-            if slot is None or slot.ended or engine.lifecycle.stopping:
-                self.cancel_each([order])
-            return
+        if engine.flattener.target is not None:
+            engine.flattener.look()
+        if order.is_closed:
+            self._forget(order)
+        elif engine.lifecycle.stopping or slot is None or slot.ended:
+            self._cancel_orphan(order)
+
+    def _forget(self, order: Order) -> None:
+        """Wake who waits for the end of a closed order; keep no question about it."""
         if self._asked_ns:
             self._asked_ns.pop(order.client_order_id, None)
         if self.close_waiters:
             for wake in self.close_waiters.pop(order.client_order_id, ()):
                 wake()
+
+    def _cancel_orphan(self, order: Order) -> None:
+        engine = self._engine
+        if engine.lifecycle.stopping or not engine.flattener.owns(order.client_order_id):
+            self.cancel_each([order])
 
     def _contradicted(self, outcome: Outcome) -> None:
         """Stop trading an instrument whose reports contradict each other, and ask the venue.

@@ -121,6 +121,7 @@ class Lifecycle:
         for channel in engine.channels.values():
             channel.silence()
         self.refresh()
+        engine.flattener.stop(f"the bot is stopping: {self.stopping}")
         engine.desk.cancel_each(engine.orders.working())
 
     def want_stop(self, reason: str) -> None:
@@ -183,6 +184,13 @@ class Lifecycle:
                 slot.blocked = self._paused.get(slot.name, "")
 
     def _blocked(self, symbol: str, channel: Channel) -> str:
+        return self._hindrance(channel) or self._paused.get(symbol, "") or self._paused.get("", "")
+
+    def hindrance(self, symbol: str) -> str:
+        """Return why no new order of this instrument could pass even if none were paused."""
+        return self._hindrance(self._engine.channels[symbol])
+
+    def _hindrance(self, channel: Channel) -> str:
         status = self.venue_status.get(channel.instrument.venue)
         if self.stopping:
             return f"the bot is stopping: {self.stopping}"
@@ -191,7 +199,12 @@ class Lifecycle:
         if status is None or not (status.order_entry and status.private):
             reason = status.reason if status is not None else "not connected yet"
             return f"{channel.instrument.venue} is not ready for orders: {reason}"
-        return channel.suspended or self._paused.get(symbol, "") or self._paused.get("", "")
+        return channel.suspended
+
+    def pause(self, target: str, why: str) -> None:
+        """Let no new order of a strategy, an instrument or (with "") anybody pass until resumed."""
+        self._paused[target] = f"{target or 'everything'} {why}"
+        self.refresh()
 
     @property
     def paused(self) -> Mapping[str, str]:
@@ -281,7 +294,7 @@ class Lifecycle:
         reason = command.reason or "no reason given"
         match command.operation:
             case Operation.PAUSE:
-                self._paused[target] = f"{target or 'everything'} is paused: {reason}"
+                self.pause(target, f"is paused: {reason}")
                 self._cancel_target(target)
             case Operation.RESUME:
                 self._resume(target)
@@ -290,6 +303,8 @@ class Lifecycle:
             case Operation.HALT:
                 halted = Halted(rule="operator", reason=reason, receive_time_ns=engine.now_ns)
                 engine.guard.trip(halted)
+            case Operation.FLATTEN:
+                engine.flattener.start(target, reason)
         self.refresh()
 
     def _resume(self, target: str) -> None:
@@ -301,6 +316,7 @@ class Lifecycle:
         for symbol, channel in self._engine.channels.items():
             if target in ("", symbol):
                 channel.suspended = ""
+        self._engine.flattener.resumed(target)
 
     def _cancel_target(self, target: str) -> None:
         orders = self._engine.orders

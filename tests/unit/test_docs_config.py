@@ -13,6 +13,7 @@ import pytest
 
 from botkit.config import (
     BotConfig,
+    FlattenConfig,
     OpeningConfig,
     StrategyConfig,
     format_duration,
@@ -31,6 +32,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "config.md").read_text("u
 SECTIONS: Mapping[str, type] = {
     "`[bot]`": BotConfig,
     "`[[bot.opening]]`": OpeningConfig,
+    "`[bot.flatten]`": FlattenConfig,
     "`[[strategies]]`": StrategyConfig,
     '`type = "paper"`': PaperOptions,
     '`latency = { kind = "lognormal", ... }`': LogNormalOptions,
