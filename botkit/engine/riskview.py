@@ -233,10 +233,8 @@ class EngineView:
 
     def convert(self, amount: Decimal, source: str, target: str) -> Decimal | None:
         """Return an amount in another currency, at the touch that makes it least; None unknown."""
-        if source == target or not amount:
-            return amount
         engine = self._engine
-        return engine.money.rates.convert(amount, source, target, engine.now_ns, cautious=True)
+        return engine.money.rates.least_worth(amount, source, target, engine.now_ns)
 
 
 def _known(px: float) -> Decimal | None:

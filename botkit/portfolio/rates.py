@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from math import inf, isnan, nan
-from typing import Final
+from typing import Final, Literal
 
 import attrs
 
@@ -17,6 +17,7 @@ ONE: Final = Decimal(1)
 TWO: Final = Decimal(2)
 NS_PER_S: Final = 1_000_000_000
 
+At = Literal["mid", "bid", "ask"]
 Leg = tuple[str, bool]
 """A symbol, and whether its price is to be turned over (quote into base)."""
 
@@ -25,7 +26,7 @@ Leg = tuple[str, bool]
 class Rate:
     """One unit of `currency` is worth `value` units of `into`.
 
-    Half way between bid and ask, to 34 digits. `symbols` are the instruments it comes from, none
+    To 34 digits. `symbols` are the instruments it comes from, none
     where both are one currency; `age_ns` is the age of the older quote.
     """
 
@@ -73,12 +74,19 @@ class Rates:
                 ends = (each.quote, each.base) if turned else (each.base, each.quote)
                 self._steps.setdefault(ends[0], []).append((ends[1], (each.symbol, turned)))
 
-    def find(self, currency: str, into: str, now_ns: int) -> Rate | None:
-        """Return the present rate; None if no instrument gives one that is fresh."""
+    def find(self, currency: str, into: str, now_ns: int, at: At = "mid") -> Rate | None:
+        """Return the present rate; None if no instrument gives one that is fresh.
+
+        Parameters
+        ----------
+        at
+            Half way between bid and ask; or what selling a unit of `currency` brings ("bid"); or
+            what buying one costs ("ask").
+        """
         if currency == into:
             return Rate(currency=currency, into=into, value=ONE)
         for path in self._paths_between(currency, into):
-            value = self._value(path, now_ns)
+            value = self._value(path, now_ns, at)
             if value is not None:
                 symbols = tuple(symbol for symbol, _ in path)
                 age_ns = max(now_ns - self._quoted_ns_of(symbol) for symbol in symbols)
@@ -87,29 +95,17 @@ class Rates:
                 )
         return None
 
-    def convert(
-        self, amount: Decimal, currency: str, into: str, now_ns: int, *, cautious: bool = False
+    def least_worth(
+        self, amount: Decimal, currency: str, into: str, now_ns: int
     ) -> Decimal | None:
-        """Return `amount` in another currency; None if no instrument gives a rate that is fresh.
+        """Return the least that `amount` may be worth in another currency; None without a rate.
 
-        Parameters
-        ----------
-        cautious
-            Each leg at the touch that makes the amount least: what is owned is sold at the bid,
-            what is owed bought at the ask. Otherwise half way between the two, as `find` has it.
+        What is owned is sold at the bid, what is owed (below 0) bought at the ask.
         """
         if currency == into or not amount:
             return amount
-        if not cautious:
-            rate = self.find(currency, into, now_ns)
-            return None if rate is None else ROUNDED.multiply(amount, rate.value)
-        for path in self._paths_between(currency, into):
-            if any(self.lack_of(symbol, now_ns) for symbol, _ in path):
-                continue
-            worth = self._at_touch(amount, path)
-            if worth is not None:
-                return worth
-        return None
+        rate = self.find(currency, into, now_ns, "bid" if amount > 0 else "ask")
+        return None if rate is None else ROUNDED.multiply(amount, rate.value)
 
     def why_not(self, currency: str, into: str, now_ns: int) -> str:
         """Return what a rate that `find` did not find lacks: "no rate for ..." and why."""
@@ -139,29 +135,24 @@ class Rates:
             return f"the quote of {symbol} is {age_ns / NS_PER_S:.1f} s old, limit {limit_s:g} s"
         return ""
 
-    def _value(self, path: tuple[Leg, ...], now_ns: int) -> Decimal | None:
+    def _value(self, path: tuple[Leg, ...], now_ns: int, at: At) -> Decimal | None:
         value = ONE
         for symbol, turned in path:
             if self.lack_of(symbol, now_ns):
                 return None
             bid_px, ask_px = self._quote_of(symbol)
-            both = Decimal(repr(float(bid_px))) + Decimal(repr(float(ask_px)))
-            if both <= 0:
+            if not bid_px + ask_px > 0:
                 return None
-            leg = ROUNDED.divide(TWO, both) if turned else ROUNDED.divide(both, TWO)
+            if at == "mid":
+                both = _exact(bid_px) + _exact(ask_px)
+                leg = ROUNDED.divide(TWO, both) if turned else ROUNDED.divide(both, TWO)
+            else:
+                px = bid_px if (at == "bid") is not turned else ask_px
+                if not 0 < px < inf:
+                    return None
+                leg = ROUNDED.divide(ONE, _exact(px)) if turned else _exact(px)
             value = ROUNDED.multiply(value, leg)
         return value
-
-    def _at_touch(self, amount: Decimal, path: tuple[Leg, ...]) -> Decimal | None:
-        """Return `amount` led through `path` at the worse side of each; None without a price."""
-        for symbol, turned in path:
-            bid_px, ask_px = self._quote_of(symbol)
-            px = bid_px if (amount > 0) is not turned else ask_px
-            if not 0 < px < inf:
-                return None
-            exact = Decimal(repr(float(px)))
-            amount = (ROUNDED.divide if turned else ROUNDED.multiply)(amount, exact)
-        return amount
 
     def _paths_between(self, currency: str, into: str) -> list[tuple[Leg, ...]]:
         """Return the ways from one currency to another, best first."""
@@ -178,3 +169,7 @@ class Rates:
             ]
             self._paths[key] = [*direct, *hops]
         return self._paths[key]
+
+
+def _exact(px: float) -> Decimal:
+    return Decimal(repr(float(px)))

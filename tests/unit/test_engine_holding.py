@@ -14,6 +14,8 @@ from botkit.model import (
     OperatorCommand,
     OrdStatus,
     Refused,
+    RequestKind,
+    SendFailed,
     Side,
     StopRequested,
     VenueOrderId,
@@ -92,6 +94,36 @@ def test_it_waits_for_all_that_are_in_its_way() -> None:
     assert bench.left() == []
     bench.report(second, OrdStatus.CANCELED, 1)
     assert len(bench.left()) == 1
+
+
+def test_one_that_turns_out_to_live_comes_into_its_way_and_has_to_go_too() -> None:
+    bench = HoldingBench()
+    second = bench.buy("1", "98.5", of=1)
+    bench.before += 1
+    lost = {"symbol": second.symbol, "client_order_id": second.client_order_id}
+    failed = SendFailed(request=RequestKind.NEW, reached_venue=False, text="no route", **lost)
+    bench.engine.handle(failed)
+    order = bench.way_out()
+    assert bench.recorded(Held)[0].waits_for == (bench.resting.client_order_id,)
+    bench.report(second, OrdStatus.NEW, 1)
+    bench.report(bench.resting, OrdStatus.CANCELED, 2)
+    assert (bench.left(), order.is_held) == ([], True)
+    assert bench.cancels[-1].client_order_id == second.client_order_id
+    bench.report(second, OrdStatus.CANCELED, 3)
+    assert [each.client_order_id for each in bench.left()] == [order.client_order_id]
+
+
+def test_one_that_turns_up_unknown_refuses_it() -> None:
+    bench = HoldingBench()
+    second = bench.buy("1", "98.5", of=1, keep=True)
+    lost = {"symbol": second.symbol, "client_order_id": second.client_order_id}
+    failed = SendFailed(request=RequestKind.NEW, reached_venue=False, text="no route", **lost)
+    bench.engine.handle(failed)
+    order = bench.way_out()
+    bench.report(second, OrdStatus.NEW, 1)
+    bench.report(bench.resting, OrdStatus.CANCELED, 2)
+    assert order.ord_status is OrdStatus.REJECTED
+    assert order.text.endswith(f"it was not sent: {second.client_order_id} is to be kept")
 
 
 def test_an_order_that_comes_into_its_way_while_it_waits_is_refused() -> None:

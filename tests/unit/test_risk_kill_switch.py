@@ -26,6 +26,7 @@ from botkit.testing import (
     build_context,
     build_new_order,
     build_quote,
+    build_snapshot,
     build_trade,
     run_strategy,
     time_ns,
@@ -136,6 +137,43 @@ def test_what_cannot_be_read_or_is_of_another_day_does_not_count(
     bench = RiskBench({"max_daily_loss": "20"}, carried={"max_daily_loss": carried})
     bench.hold("19", "100")
     assert bench.halted() is None
+
+
+def test_a_stale_mark_or_rate_cannot_tell_a_loss_and_halts_after_a_while() -> None:
+    risk = {"max_daily_loss": {"limit": "2000", "currency": "EUR", "mark_stale": "5s"}}
+    bench = RiskBench(risk, symbols=(SYMBOL, CROSS), rate_stale_ns=10_000_000_000)
+    bench.quote(0, 0.04, 0.05, symbol=CROSS)
+    bench.hold("10", "0.05", symbol=CROSS)
+    bench.quote(6, 0.04, 0.05, symbol=CROSS)
+    bench.tick(10)
+    assert bench.buy("1", "0.04", symbol=CROSS).is_open
+    bench.tick(11)  # the rate of BTC is 11 s old, the mark is not
+    assert "or no rate to EUR, that is fresh" in bench.buy("1", "0.04", symbol=CROSS).text
+    assert bench.sell("1", "0.05", symbol=CROSS).is_open
+    bench.quote(15.5, 99, 101)
+    bench.tick(16)
+    assert bench.halted() is None
+    bench.tick(17)  # now it is the mark
+    bench.tick(21)
+    assert bench.halted() is None
+    bench.tick(22)
+    halted = bench.halted()
+    assert halted is not None
+    assert halted.reason.endswith("only reducing orders pass, for 5s")
+    assert bench.engine.portfolio.position(CROSS) == 10  # halted, not flattened
+
+
+def test_depth_that_moves_keeps_a_quote_it_does_not_change_fresh() -> None:
+    bench = RiskBench({"max_daily_loss": "20"}, quoted=False)
+    levels = [(99.0, 1.0), (98.0, 1.0)], [(101.0, 1.0)]
+    bench.engine.handle(build_snapshot(0, *levels))
+    bench.hold("1")
+    for after_s in (50, 100):
+        bench.engine.handle(build_snapshot(after_s, [*levels[0], (97.0, after_s)], levels[1]))
+    bench.tick(150)
+    assert bench.buy("1", "98").is_open
+    bench.tick(161)
+    assert bench.buy("1", "98").ord_status is OrdStatus.REJECTED
 
 
 def test_a_loss_that_cannot_be_told_lets_reducing_orders_pass_and_then_halts() -> None:

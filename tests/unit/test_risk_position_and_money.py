@@ -200,6 +200,16 @@ def test_exposure_that_cannot_be_told_lets_only_reducing_orders_pass() -> None:
     assert bench.sell("2", "98").is_open
 
 
+def test_a_stale_price_tells_no_exposure() -> None:
+    bench = RiskBench(EXPOSURE, rate_stale_ns=10_000_000_000)
+    bench.hold("2")
+    bench.tick(10)
+    assert bench.buy("1", "98").is_open
+    bench.tick(10.5)
+    assert f"{SYMBOL} has no price" in bench.buy("1", "98").text
+    assert bench.sell("2").is_open
+
+
 def test_a_rate_is_found_the_other_way_round_too() -> None:
     bench = RiskBench({"max_exposure": {"limit": "100", "currency": "ETH"}}, symbols=(CROSS,))
     bench.quote(0, 0.04, 0.05, symbol=CROSS)
