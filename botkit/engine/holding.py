@@ -69,9 +69,7 @@ class Holding:
                 self._refuse(waiting, f"{late} not confirmed gone in {patience_ns / NS_PER_S:g} s")
 
         engine.call_at(engine.now_ns + patience_ns, expire)
-        if not any(each.is_open for each in ahead):  # they were held themselves
-            engine.call_at(engine.now_ns, self.look)
-        return order
+        return order  # were those ahead held themselves, their drop is told, and `look` follows
 
     def look(self) -> None:
         """Send what has its way free, refuse what never will."""

@@ -95,9 +95,7 @@ class Rates:
                 )
         return None
 
-    def least_worth(
-        self, amount: Decimal, currency: str, into: str, now_ns: int
-    ) -> Decimal | None:
+    def least_worth(self, amount: Decimal, currency: str, into: str, now_ns: int) -> Decimal | None:
         """Return the least that `amount` may be worth in another currency; None without a rate.
 
         What is owned is sold at the bid, what is owed (below 0) bought at the ask.

@@ -21,12 +21,13 @@ from botkit.model import (
     Operation,
     OperatorCommand,
     OrdStatus,
+    Refused,
     Side,
     StopRequested,
     TimeInForce,
 )
 from botkit.orders import Order
-from botkit.ports import Capabilities
+from botkit.ports import Capabilities, Held
 from botkit.testing import SYMBOL, build_quote, build_venue_status, time_ns
 from botkit.testing.engine_rig import CAPABLE
 from tests.unit.risk_bench import ETH, RiskBench
@@ -186,6 +187,16 @@ def test_positions_of_several_strategies_are_closed_under_their_own_names() -> N
     ]
     assert bench.engine.portfolio.position(SYMBOL, "a") == 0
     assert bench.engine.portfolio.position(SYMBOL, "b") == 0
+
+
+def test_what_others_may_sell_is_left_out_of_what_reduces() -> None:
+    bench = FlatBench()
+    bench.hold("2")
+    bench.sell("1.5", "120", of=1)
+    bench.flatten("a")
+    assert bench.last().order_qty == Decimal("0.5")
+    bench.fill_last()
+    assert bench.last().order_qty == Decimal("1.5")  # none of it reduces: an order like any other
 
 
 def test_a_position_of_nobodys_and_one_of_an_ended_strategy_are_closed_too() -> None:
@@ -425,6 +436,7 @@ def test_while_halted_only_what_reduces_the_bots_own_position_is_closed() -> Non
     assert len(bench.new_orders) == sent + 1
     rows = bench.rows()
     assert [(each.strategy, each.left) for each in rows] == [("a", Decimal(1)), ("b", Decimal(-1))]
+    assert len(bench.recorded(Refused)) <= 30  # one a second: another price would not pass either
     assert all("only orders that reduce a position pass" in each.why for each in rows)
 
 
@@ -457,6 +469,7 @@ def test_an_order_of_another_strategy_in_its_way_is_canceled_first() -> None:
     bench.flatten("a")
     bench.tick(3)
     assert len(bench.new_orders) == sent
+    assert len(bench.recorded(Held)) == 1  # and is not dropped and sent again meanwhile
     bench.report(other, OrdStatus.CANCELED, 3.5)
     bench.fill_last(after_s=3.5)
     assert bench.flattened().is_flat

@@ -197,6 +197,11 @@ def test_a_lost_link_refuses_what_was_held_and_does_not_make_it_unknown() -> Non
     order = bench.way_out()
     bench.engine.handle(build_venue_status(1, up=False))
     assert (bench.resting.ord_status, order.ord_status) == (OrdStatus.UNKNOWN, OrdStatus.REJECTED)
+    bench.tick(10)
+    assert ("on_order", order.client_order_id, OrdStatus.UNKNOWN) not in bench.actors[0].seen
+    assert order.client_order_id not in {
+        getattr(each, "client_order_id", "") for each in bench.questions
+    }
 
 
 def test_an_order_to_be_kept_in_its_way_refuses_it() -> None:
@@ -204,6 +209,8 @@ def test_an_order_to_be_kept_in_its_way_refuses_it() -> None:
     kept = bench.buy("1", "98", of=1, keep=True)
     assert bench.way_out().text.endswith(f"it was not sent: {kept.client_order_id} is to be kept")
     assert not bench.recorded(Held)
+    kept.cancel()  # its owner wants it no longer
+    assert bench.way_out().is_held
 
 
 @pytest.mark.parametrize("how", ["cancel", "cancel_all", "stop", "operator", "end", "expired"])
