@@ -58,9 +58,12 @@ def test_the_only_bot_that_runs_is_the_one_meant(tmp_path: Path) -> None:
 
 
 def test_of_several_one_has_to_be_named(tmp_path: Path) -> None:
-    with answering(tmp_path, "a", None), answering(tmp_path, "b", None):
-        with pytest.raises(ConfigError, match="several run there: a, b; give its CONFIG, or --bot"):
-            dial(choice(tmp_path))
+    with (
+        answering(tmp_path, "a", None),
+        answering(tmp_path, "b", None),
+        pytest.raises(ConfigError, match="several run there: a, b; give its CONFIG, or --bot"),
+    ):
+        dial(choice(tmp_path))
 
 
 def test_where_none_runs_it_is_the_only_one_that_has_run(tmp_path: Path) -> None:
@@ -95,7 +98,7 @@ def test_a_bot_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
     line = Line.open("x", path)
     assert line is not None
     with line, listening:
-        with pytest.raises(BotkitError, match="has not answered within 0.05 s: it may hang"):
+        with pytest.raises(BotkitError, match=r"has not answered within 0\.05 s: it may hang"):
             line.ask(Look(), patience_s=0.05)
         assert not line.ended(0.05)
         client, _ = listening.accept()
