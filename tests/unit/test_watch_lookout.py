@@ -70,10 +70,15 @@ async def test_a_run_that_breaks_down_says_so_and_that_orders_may_rest(tmp_path:
     with serving(Hook()) as hook:
         config = config_of(tmp_path, f'[alerts]\nurls = ["json://127.0.0.1:{hook.port}/"]\n')
         lookout = lookout_of(config, [])
-        with pytest.raises(RuntimeError), lookout:  # noqa: PT012  the lookout is left by it
-            await lookout.open(CLOCK)
-            await looking(lookout)
-            raise RuntimeError("out of memory")
+
+        async def run() -> None:
+            with lookout:
+                await lookout.open(CLOCK)
+                await looking(lookout)
+                raise RuntimeError("out of memory")
+
+        with pytest.raises(RuntimeError):
+            await run()
         lookout.close()
 
     bodies = [body for _, body in hook.asked]
