@@ -5,7 +5,7 @@ One question and one answer a connection, each a JSON line. Both ends import thi
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -211,8 +211,8 @@ class StatusTold(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
 
 Answer = Done | Refusal | StatusTold
 
-decode_question: Final = msgspec.json.Decoder[Question](Question).decode
-decode_answer: Final = msgspec.json.Decoder[Answer](Answer).decode
+decode_question: Final[Callable[[bytes], Question]] = msgspec.json.Decoder(Question).decode
+decode_answer: Final[Callable[[bytes], Answer]] = msgspec.json.Decoder(Answer).decode
 
 
 def encode_line(message: Question | Answer) -> bytes:

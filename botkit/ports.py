@@ -53,10 +53,16 @@ __all__ = [
     "Checked",
     "Checker",
     "Deliver",
+    "DiagnosableVenue",
+    "Diagnosis",
     "FeeSchedule",
     "Finding",
     "Headroom",
+<<<<<<< HEAD
     "Held",
+=======
+    "Health",
+>>>>>>> main
     "Journal",
     "JournalEntry",
     "ListeningRule",
@@ -238,6 +244,35 @@ class RemarkingVenue(Protocol):
 
     def remarks(self) -> Sequence[str]:
         """Return what a person has to know of the run besides the orders; a line each."""
+        ...
+
+
+class Health(StrEnum):
+    """What an examination came to."""
+
+    OK = "pass"
+    WARN = "warn"  # may go on; a person should know
+    FAIL = "fail"  # should not run like this
+
+
+@attrs.frozen(kw_only=True)
+class Diagnosis:
+    """One thing that was looked at: how it is, and what to do about it if it is not well."""
+
+    health: Health
+    text: str
+    todo: str = ""
+
+
+@runtime_checkable
+class DiagnosableVenue(Protocol):
+    """A venue that can be examined before a run; `botkit doctor` asks."""
+
+    async def examine(self) -> Sequence[Diagnosis]:
+        """Look at market data and account without an order; called after `prepare`.
+
+        It has deadlines of its own. Raises nothing but `BotkitError`.
+        """
         ...
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 from math import inf
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -27,6 +27,7 @@ class MaxExposure:
     """
 
     key: ClassVar[str] = "max_exposure"
+    Value: ClassVar[Any] = Self
     limit: Decimal = attrs.field(validator=attrs.validators.gt(ZERO))
     currency: str = attrs.field(validator=attrs.validators.min_len(1))
 

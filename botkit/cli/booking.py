@@ -119,6 +119,11 @@ class Book:
             if view.currency == currency and view.average_px is not None:
                 yield view
 
+    def is_spot(self, symbol: str) -> bool:
+        """Tell whether fees in base currency come out of what is held."""
+        instrument = self.instruments[symbol]
+        return not instrument.inverse and instrument.contract_multiplier == 1
+
     def mark_of(self, view: PositionView) -> Mark | None:
         """Return what the journal knows of a position as it is now; None if it knows nothing."""
         mark = self.marks.get((view.strategy, view.symbol))
@@ -129,7 +134,8 @@ class Book:
     def mark_px(self, view: PositionView, mark: Mark) -> Decimal | None:
         """Return the bid (long) or ask (short) that a mark was made at; None if it cannot tell."""
         instrument = self.instruments[view.symbol]
-        qty = view.qty + view.fees.get(instrument.base, ZERO)  # fees in base are no part of profit
+        in_kind = view.fees.get(instrument.base, ZERO) if self.is_spot(view.symbol) else ZERO
+        qty = view.qty + in_kind  # what its profit is counted on
         if instrument.inverse or view.average_px is None or not qty:
             return None
         per_unit = mark.unrealised / (qty * instrument.contract_multiplier)

@@ -55,7 +55,8 @@ def _ended_with_its_process(run: OpenRun, order: OrderRecord, venues: Mapping[st
 def _still_there(run: OpenRun, orders: list[OrderRecord]) -> list[str]:
     head = (
         f"{_named(run)}, and {plural(len(orders), 'order')} may still rest at a venue; "
-        "look there and cancel them, this botkit cannot sweep it:"
+        "look there and cancel them, this botkit cannot sweep it, then say how each ended, as in "
+        "botkit resolve ORDER --as canceled --reason TEXT:"
     )
     return [
         head,

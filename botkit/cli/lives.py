@@ -24,6 +24,7 @@ from botkit.model import (
     Refused,
     ReplaceOrder,
     RequestKind,
+    ResolveOrder,
     SendFailed,
     StrategyEnded,
     VenueOrderId,
@@ -227,6 +228,11 @@ def _take_refused(life: Life, refused: Refused) -> None:
     life.text = refused.text
 
 
+def _take_word(life: Life, word: ResolveOrder) -> None:
+    life.text = f"by a person's word: {word.reason}"
+    _settle(life)
+
+
 def _take_fill(life: Life, fill: Fill) -> None:
     life.fills.append(fill)
 
@@ -321,4 +327,5 @@ TAKE: Final[dict[type, Callable[[Life, Any], None]]] = {
     SendFailed: _take_failure,
     VenueStatus: _take_venue_status,
     CleanUpExpired: _take_expired,
+    ResolveOrder: _take_word,
 }

@@ -27,14 +27,41 @@ COMMANDS: Final = {
     "show-config": ("show_config_command", "Print a config as it takes effect, secrets masked."),
     "config": ("config_command", "Show or check a config; print its JSON Schema for editors."),
     "completion": ("completion_command", "Print the script that completes words in your shell."),
+    "doctor": ("doctor.command", "Examine config, machine, journal and venues before a run."),
     "risk": ("risk_command", "Show what risk says, and clear a tripped kill switch."),
     "history": ("history_command", "Print past runs: how each ended and what it earned."),
     "positions": ("positions_command", "Print what a run holds, has earned and paid."),
     "alerts": ("alerts_command", "Send a test message to everyone who is told of the bot."),
     "fills": ("fills_command", "Print the fills of a run."),
     "orders": ("orders_command", "Print the orders of a run and where each stands."),
+    "statement": ("statement_command", "Print a day's trading; compare it with the venue's fills."),
     "logs": ("logs_command", "Print the log lines of a run, or follow them."),
     "explain": ("explain_command", "Tell what became of one order, and why."),
+}
+
+# How `botkit --help` groups them; a command that is not here stands under "More".
+SECTIONS: Final = {
+    "Start": ("new", "check", "doctor", "run"),
+    "Look at a run, also while it goes on": (
+        "status",
+        "history",
+        "positions",
+        "orders",
+        "fills",
+        "explain",
+        "logs",
+        "statement",
+        "risk",
+    ),
+    "Tell a running bot": (
+        "halt",
+        "pause",
+        "resume",
+        "cancel-all",
+        "flatten",
+        "resolve",
+        "adjust",
+    ),
 }
 
 USAGE: Final = """\
@@ -70,8 +97,13 @@ class _LazyGroup(click.Group):
         return commands + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+        grouped = {name for names in SECTIONS.values() for name in names}
+        more = tuple(name for name in COMMANDS if name not in grouped)
+        for section, names in {**SECTIONS, "More": more}.items():
+            rows = [(name, COMMANDS[name][1]) for name in names if name in COMMANDS]
+            if rows:
+                with formatter.section(section):
+                    formatter.write_dl(rows)
 
 
 @click.group(

@@ -66,7 +66,7 @@ def run(plan: Plan, session: Session, options: RunOptions) -> ExitCode:
         stack.callback(journal.close)
         switch = KillSwitch.of(Path(bot.state_dir), bot.name)
         if switch.halted is not None and not full_speed:  # a replay moves nothing
-            session.complain(_still_halted(switch, plan.config.source))
+            session.complain(_still_halted(switch, plan.config.words))
             return ExitCode.STOPPED_BY_RISK
         control = None
         if not full_speed:  # a replay is over soon, and nothing of it rests
@@ -84,7 +84,7 @@ def run(plan: Plan, session: Session, options: RunOptions) -> ExitCode:
         the_run = _Run(
             plan, journal, screen, session, options=options, switch=switch, control=control
         )
-        stack.enter_context(the_run.lookout)
+        stack.callback(the_run.lookout.close)
         clock = BacktestClock() if full_speed else None
         return trio.run(the_run.main, clock, clock=clock)
 
@@ -194,11 +194,12 @@ class _Run:
             self._watch.end_process(self._exit_code)
 
         bot.abandon = abandon
-        if isinstance(clock, BacktestClock):
-            await self._play(bot, clock)
-        else:
-            await self._live(bot)
-        finish()
+        with self.lookout:
+            if isinstance(clock, BacktestClock):
+                await self._play(bot, clock)
+            else:
+                await self._live(bot)
+            finish()
         return self._exit_code
 
     def _tell(self, level: str, message: str, fields: Mapping[str, object]) -> None:
@@ -333,7 +334,7 @@ class _Run:
 
     def _on_halt(self, halted: Halted) -> None:
         """Make the trip outlive the process."""
-        clear = f"botkit risk clear {self._plan.config.source} --reason TEXT"
+        clear = f"botkit risk clear {self._plan.config.words} --reason TEXT"
         try:
             self._switch.trip(halted, wall_time_ns())
         except JournalError as exc:

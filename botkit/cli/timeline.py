@@ -22,6 +22,7 @@ from botkit.model import (
     Refused,
     ReplaceOrder,
     RequestKind,
+    ResolveOrder,
     SendFailed,
     StrategyEnded,
     VenueStatus,
@@ -256,6 +257,14 @@ def _expired(_: CleanUpExpired) -> tuple[str, str]:
     return "gave up waiting", "the clean-up deadline passed without the venue's confirmation"
 
 
+def _resolved(word: ResolveOrder) -> tuple[str, str]:
+    filled = "" if word.cum_qty is None else f", filled {word.cum_qty}"
+    return (
+        "resolved",
+        f"{word.ord_status.value}{filled}: {word.reason} ({word.by or 'nobody named'})",
+    )
+
+
 TELL: Final[dict[type, Callable[[Any], tuple[str, str]]]] = {
     NewOrder: _new,
     ReplaceOrder: _replace,
@@ -271,4 +280,5 @@ TELL: Final[dict[type, Callable[[Any], tuple[str, str]]]] = {
     StrategyEnded: _strategy_ended,
     VenueStatus: _venue,
     CleanUpExpired: _expired,
+    ResolveOrder: _resolved,
 }

@@ -9,7 +9,8 @@ from typing import Any, Final
 import attrs
 
 from botkit.config.describing import found
-from botkit.config.secrets import secrets_in
+from botkit.config.secrets import Secret, secrets_in
+from botkit.config.watching import concealed
 from botkit.errors import ConfigError
 
 __all__ = ["ConfigFile", "Merged", "Origins", "read_files", "refuse_depth"]
@@ -111,9 +112,7 @@ class _FilesReader:
         document = _parsed(source)
         refuse_depth(document, source)
         included = _included(document, source)
-        keys = secrets_in(document)
-        holds_keys = any(key and "${" not in key for key in keys)
-        self.files.append(ConfigFile(source=source, holds_keys=holds_keys))
+        self.files.append(ConfigFile(source=source, holds_keys=_holds_keys(document)))
         self._merge(self.document, document, "", source)
         chain = (*chain, source)
         for i, path in enumerate(included):
@@ -137,6 +136,19 @@ class _FilesReader:
         if isinstance(value, dict):
             for name, inner in value.items():
                 self._note(f"{key}.{name}", inner, source)
+
+
+def _holds_keys(document: dict[str, Any]) -> bool:
+    """Tell whether a secret, or the address of an alert, is written out in a document."""
+    written = secrets_in(document)
+    waiting = [concealed(document.get("alerts"), "urls")]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Secret):
+            written.add(value.reveal())
+        elif isinstance(value, dict | list):
+            waiting += _elements(value)
+    return any(text and "${" not in text for text in written)
 
 
 def _included(document: dict[str, Any], source: str) -> list[str]:

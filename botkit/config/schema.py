@@ -201,7 +201,7 @@ def _bounded(schema: dict[str, Any], bound: dict[str, Any]) -> dict[str, Any]:
 def _default_of(field: Any) -> Any:
     """Return a default as a config writes it; None where there is none, or it is none."""
     default = field.default
-    if default is attrs.NOTHING or isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+    if default is attrs.NOTHING or hasattr(default, "factory"):
         return None
     if isinstance(default, int) and not isinstance(default, bool) and DURATION in str(field.type):
         return format_duration(default)

@@ -1,5 +1,6 @@
 """What a config says, as classes: `Config` and the sections it is made of."""
 
+import shlex
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -172,7 +173,8 @@ class Config:
     """A whole config, checked as far as it can be without its plug-ins.
 
     `source` is the path of the (first) file as given, for messages; relative paths start at
-    `base_dir`, or where `base_dir_of` says. `files` are all that were read.
+    `base_dir`, or where `base_dir_of` says. `files` are all that were read, `given` those that
+    were asked for.
     """
 
     bot: BotConfig
@@ -184,12 +186,18 @@ class Config:
     source: str
     base_dir: str
     files: tuple[ConfigFile, ...] = attrs.field(default=(), eq=False)
+    given: tuple[str, ...] = attrs.field(default=(), eq=False)
     _secrets: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False)
     _origins: Origins = attrs.field(factory=Origins, repr=False, eq=False)
 
     def redact(self, text: str) -> str:
         """Return `text` with `***` for every secret of this config (four characters or more)."""
         return redacted(text, self._secrets)
+
+    @property
+    def words(self) -> str:
+        """The files that were asked for, as a command line names them."""
+        return shlex.join(self.given or (self.source,))
 
     def located(self, problem: str) -> str:
         """Return a sentence that begins with `source` and a key with the file that has the key."""

@@ -89,7 +89,8 @@ class LockFile:
 
     def __init__(self, path: Path, bot: str) -> None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            # Nobody else may write there, whatever the umask: the control socket lies there too.
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             self._file = path.open("a+", encoding="ascii", errors="replace")
         except OSError as exc:
             raise JournalError(
@@ -137,6 +138,8 @@ def connect(path: Path, synchronous: str) -> sqlite3.Connection:
         db.execute(f"PRAGMA synchronous = {synchronous}")
         if version < len(MIGRATIONS):
             _migrate(db, version)
+            # Into the file itself, so that it is known as a journal even if its bot is killed.
+            db.execute("PRAGMA wal_checkpoint")
         # Find damage now, where a person looks, rather than at the first order.
         for query in ("SELECT max(id) FROM batch", "SELECT max(run_id) FROM run"):
             db.execute(query).fetchall()
@@ -177,10 +180,24 @@ def _opened(path: Path, target: str, timeout_s: float) -> Iterator[sqlite3.Conne
 
 
 def is_journal(path: Path) -> bool:
-    """Tell by its first bytes whether a file is a journal (an empty or foreign one is not)."""
+    """Tell whether a file is a journal (an empty or foreign one is not).
+
+    Its first bytes say so, or, in a first run that goes on, what waits beside it in the log.
+    """
     with path.open("rb") as file:
         head = file.read(72)
-    return head[68:72] == APPLICATION_ID.to_bytes(4, "big")
+    if head[68:72] == APPLICATION_ID.to_bytes(4, "big"):
+        return True
+    if not path.with_name(f"{path.name}-wal").exists():
+        return False
+    target = f"{path.resolve().as_uri()}?mode=ro"
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(target, uri=True)) as db,
+    ):
+        (found,) = db.execute("PRAGMA application_id").fetchone()
+        return bool(found == APPLICATION_ID)
+    return False
 
 
 def explain(exc: sqlite3.Error) -> str:

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -187,6 +187,31 @@ class SqliteJournal:
             self._db.execute("UPDATE run SET swept = ? WHERE run_id = ?", (note, run_id))
         except sqlite3.Error as exc:
             raise self._failure(f"cannot note that run {run_id!r} was swept", exc) from exc
+
+    def add_to(self, run_id: str, entries: Sequence[JournalEntry]) -> None:
+        """Record what a person said of the last run after its end, or after it was killed.
+
+        Raises
+        ------
+        JournalError
+            It is not the last run, or this cannot be written.
+        """
+        try:
+            newest = self._db.execute(
+                "SELECT id, run_id, max(coalesce((SELECT max(batch.id) FROM batch), 0),"
+                " first_batch - 1) FROM run ORDER BY id DESC LIMIT 1"
+            ).fetchone()
+            if newest is None or newest[1] != run_id:
+                last = "none" if newest is None else newest[1]
+                raise JournalError(
+                    f"journal {self.path}: found run {run_id!r}, allowed: the last one, {last}"
+                )
+            self._db.execute(
+                "INSERT INTO batch (id, run, body) VALUES (?, ?, ?)",
+                (newest[2] + 1, newest[0], encode(entries)),
+            )
+        except sqlite3.Error as exc:
+            raise self._failure(f"cannot add to run {run_id!r}", exc) from exc
 
     def run_hash(self) -> str:
         """Return the hash of the run, of all recorded so far, in hex; see `RunHash`."""

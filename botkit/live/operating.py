@@ -315,8 +315,8 @@ class Operating:
         state, reason = "trading", ""
         if slot.ended:
             state, reason = ("failed" if slot.error else "ended"), slot.error
-        elif slot.blocked:
-            state, reason = "paused", slot.blocked
+        elif blocked := slot.blocked or engine.lifecycle.paused.get("", ""):
+            state, reason = "paused", blocked
         points = engine.portfolio.equity(engine.touch_of, now_ns, strategy=slot.name)
         return StrategyTold(
             name=slot.name,

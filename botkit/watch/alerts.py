@@ -91,13 +91,13 @@ class Alerts:
         self._doubted = frozenset(doubted)
         self._send(self._limit.due(now_s))
 
-    def last_words(self, alert: Alert | None) -> None:
-        """Send what is left, `alert` last, for `LAST_WORDS_S` at most; blocks, after the run."""
+    def last_words(self, alert: Alert | None, *, wait_s: float = LAST_WORDS_S) -> None:
+        """Send what is left, `alert` last, for `wait_s` at most; blocks, after the run."""
         self._send(self._limit.due())
         if alert is not None and alert.kind in self._on:
             self._send([alert])
         threads = [lane.send_rest() for lane in self._lanes]
-        _join(threads, LAST_WORDS_S)
+        _join(threads, wait_s)
         for lane in self._lanes:
             lane.tell_rest()
 

@@ -3,9 +3,10 @@
 import logging
 import re
 import threading
+import warnings
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import attrs
 
@@ -100,12 +101,10 @@ def open_channels(urls: Sequence[Secret], source: str) -> list[AppriseChannel]:
     for number, url in enumerate(urls):
         key, text = f"alerts.urls.{number}", url.reveal()
         service = apprise.Apprise(asset=asset)
-        _said.begin()
-        is_read = service.add(text)
-        said = _said.end()
+        said = _read(service, text)
         secrets = pieces(text)
-        if is_read and len(service) == 1:
-            scheme = urlsplit(text).scheme
+        if len(service) == 1:
+            scheme = text.partition(":")[0]
             channels.append(
                 AppriseChannel(name=f"{key} ({scheme})", service=service, secrets=secrets)
             )
@@ -118,6 +117,15 @@ def open_channels(urls: Sequence[Secret], source: str) -> list[AppriseChannel]:
     if problems:
         raise ConfigError(problems)
     return channels
+
+
+def _read(service: Any, url: str) -> list[str]:
+    """Have apprise read a URL; return what it says."""
+    _said.begin()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of its own, loading its services
+        service.add(url)
+    return _said.end()
 
 
 def _silence() -> None:

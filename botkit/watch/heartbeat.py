@@ -36,15 +36,24 @@ class Heartbeat:
 
     async def serve(self, bot: Bot) -> None:
         """Beat while `bot` is well, until canceled."""
-        life = _Life(bot, self._every_ns)
-        is_well = True
+        was_well = False
         while True:
-            was_well, is_well = is_well, life.is_well()
+            is_well = self._is_well(bot)
             if is_well:
                 await self._beat()
             elif was_well:
                 self._log("error", "no heartbeat: the engine has handled nothing lately", {})
+            was_well = is_well
             await trio.sleep(self._every_ns / NS_PER_S)
+
+    def _is_well(self, bot: Bot) -> bool:
+        """Tell whether the engine has handled an event lately.
+
+        Its timer of the equity points is one, so silence for longer than that, or than the time
+        between two beats, means that something is stuck.
+        """
+        longest_ns = max(self._every_ns, bot.engine.settings.equity_every_ns) + GRACE_NS
+        return bot.clock.now_ns() - bot.engine.now_ns <= longest_ns
 
     async def _beat(self) -> None:
         why = f"no answer within {TIMEOUT_S:g} s"
@@ -69,24 +78,3 @@ class Heartbeat:
             return str(exc.reason)
         except (OSError, ValueError, HTTPException) as exc:  # no HTTP, or broken off
             return f"{type(exc).__name__}: {exc}"
-
-
-class _Life:
-    """Whether the engine still handles events.
-
-    It has at least the timer of its equity points to handle, so silence for longer than that, or
-    than the time between two beats, means that something is stuck.
-    """
-
-    def __init__(self, bot: Bot, every_ns: int) -> None:
-        self._bot = bot
-        self._longest_ns = max(every_ns, bot.engine.settings.equity_every_ns) + GRACE_NS
-        self._count = bot.engine.event_count
-        self._moved_ns = bot.clock.now_ns()
-
-    def is_well(self) -> bool:
-        """Tell whether events were handled since the last call, or not long ago."""
-        now_ns, count = self._bot.clock.now_ns(), self._bot.engine.event_count
-        if count != self._count:
-            self._count, self._moved_ns = count, now_ns
-        return now_ns - self._moved_ns <= self._longest_ns

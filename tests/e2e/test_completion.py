@@ -91,7 +91,7 @@ def test_completing_a_command_imports_none() -> None:
         "import os, sys; os.environ.update(_BOTKIT_COMPLETE='bash_complete', "
         "COMP_WORDS='botkit ', COMP_CWORD='1');"
         "import atexit; atexit.register(lambda: print(sorted("
-        "name for name in sys.modules if name.endswith('_command') or name == 'sqlite3')));"
+        "name for name in sys.modules if name.endswith('_command'))));"
         "from botkit.cli import main; main()"
     )
     done = subprocess.run(  # noqa: S603  our own interpreter
@@ -112,6 +112,16 @@ def test_runs_and_orders_of_the_journal_are_completed(folder: Path) -> None:
     orders = completed(folder, "botkit explain ")
     assert len(orders) > 1
     assert all(order.startswith("plain,first") for order in orders)
+
+
+def test_strategies_and_instruments_of_the_last_run_are_completed(folder: Path) -> None:
+    assert completed(folder, "botkit pause ") == [
+        "plain,market_maker",
+        "plain,paper:BTC-EUR",
+        "plain,all",
+    ]
+    assert completed(folder, "botkit resume m") == ["plain,market_maker"]
+    assert completed(folder, "botkit resolve first")[0].startswith("plain,first-")
 
 
 def test_what_cannot_be_read_offers_nothing(folder: Path) -> None:

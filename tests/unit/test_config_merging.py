@@ -127,7 +127,10 @@ def test_it_is_known_which_files_have_keys_written_down_in_them(tmp_path: Path) 
         tmp_path,
         a=MAIN,
         b='[venues.paper]\napi_key = "hunter22"\n',
-        c='[venues.paper]\napi_secret = "${KEY}"\npassword = ""\n',
+        c='[venues.paper]\napi_secret = "${KEY}"\npassword = ""\n[alerts]\nurls = ["${KEY}"]\n',
+        d='[alerts]\nurls = ["json://localhost/a"]\n',
+        e='[alerts]\non = ["halt"]\nheartbeat = { url = "https://localhost/a", every = "1m" }\n',
+        f='[alerts]\non = ["halt"]\n',
     )
 
     files = load(paths, environ={"KEY": "swordfish"}).files
@@ -136,6 +139,9 @@ def test_it_is_known_which_files_have_keys_written_down_in_them(tmp_path: Path) 
         ("a.toml", False),
         ("b.toml", True),
         ("c.toml", False),
+        ("d.toml", True),
+        ("e.toml", True),
+        ("f.toml", False),
     ]
 
 

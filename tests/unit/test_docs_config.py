@@ -12,8 +12,11 @@ import attrs
 import pytest
 
 from botkit.config import (
+    AlertsConfig,
     BotConfig,
     FlattenConfig,
+    HeartbeatConfig,
+    MetricsConfig,
     OpeningConfig,
     StrategyConfig,
     format_duration,
@@ -41,10 +44,13 @@ SECTIONS: Mapping[str, type] = {
     '`feed = { type = "synthetic", ... }`': SyntheticOptions,
     '`feed = { type = "replay", ... }`': ReplayOptions,
     "`[[venues.NAME.feed.files]]`": RecordedFile,
+    "`[alerts]`": AlertsConfig,
+    "`heartbeat = { ... }`": HeartbeatConfig,
+    "`[metrics]`": MetricsConfig,
 }
 # Settled by code where the config leaves them out; the page says how in words.
 IN_WORDS = {"from `type`", "that of `[bot]`", "that of orders", "from the name", "one lot",
-            "no limit", "no end", "-"}  # fmt: skip
+            "no limit", "no end", "all of them", "-"}  # fmt: skip
 
 
 def table(heading: str) -> list[list[str]]:

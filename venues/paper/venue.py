@@ -28,7 +28,7 @@ from botkit.model import (
     TimeInForce,
     VenueStatus,
 )
-from botkit.ports import Capabilities, Deliver, FeeSchedule, VenueSetup
+from botkit.ports import Capabilities, Deliver, Diagnosis, FeeSchedule, Health, VenueSetup
 from venues.paper.feeds import Feed, build_feed, check_feed
 from venues.paper.options import PaperOptions
 
@@ -121,6 +121,15 @@ class PaperVenue:
     async def prepare(self) -> None:
         """Return: the instruments were in the config."""
         await trio.lowlevel.checkpoint()
+
+    async def examine(self) -> Sequence[Diagnosis]:
+        """Read the first event of the feed: a recording's files must be there and whole so far."""
+        await trio.lowlevel.checkpoint()
+        first = next(self._feed.events(0), None)
+        if first is None:
+            todo = "name recordings that hold events of what the strategies trade"
+            return [Diagnosis(health=Health.WARN, text="its feed holds no event", todo=todo)]
+        return [Diagnosis(health=Health.OK, text="its market data can be read; orders stay here")]
 
     async def run(self, deliver: Deliver, clock: Clock) -> None:
         """Play the feed by `clock`, then answer requests without market data until canceled.
