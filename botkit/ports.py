@@ -58,11 +58,8 @@ __all__ = [
     "FeeSchedule",
     "Finding",
     "Headroom",
-<<<<<<< HEAD
-    "Held",
-=======
     "Health",
->>>>>>> main
+    "Held",
     "Journal",
     "JournalEntry",
     "ListeningRule",

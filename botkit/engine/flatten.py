@@ -1,6 +1,6 @@
 """Closing positions on an operator's word: orders gone first, then collared reducing limits."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from math import inf
 from typing import TYPE_CHECKING, Final
@@ -23,10 +23,11 @@ from botkit.orders import Order
 if TYPE_CHECKING:
     from botkit.engine.core import Engine
 
-__all__ = ["Flattener"]
+__all__ = ["Flattener", "told_of"]
 
 ZERO: Final = Decimal(0)
 BPS: Final = Decimal(10_000)
+NS_PER_S: Final = 1_000_000_000
 HALVINGS: Final = 12
 TIMES_IN_FORCE: Final = (TimeInForce.IOC, TimeInForce.GTC, TimeInForce.DAY)
 
@@ -77,6 +78,7 @@ class Flattener:
         self._terms = engine.settings.flatten
         self._run: _Run | None = None
         self._own: set[ClientOrderId] = set()
+        self._wakes: list[Callable[[], None]] = []
         self.last: Flattened | None = None
 
     @property
@@ -88,12 +90,28 @@ class Flattener:
         """Tell whether an order is one of ours, which no pause holds back."""
         return client_order_id in self._own
 
+    def problem(self) -> str:
+        """Return why none can begin now; empty if one can."""
+        run = self._run
+        if run is None:
+            return ""
+        left_s = (run.deadline_ns - self._engine.now_ns) / NS_PER_S
+        what = run.target or "everything"
+        return f"{what} is being flattened, for {left_s:.1f} s more at most: wait for its end"
+
+    def call_on_end(self, wake: Callable[[], None]) -> None:
+        """Call `wake` once, when what is under way is over; at once if nothing is."""
+        if self._run is None:
+            wake()
+        else:
+            self._wakes.append(wake)
+
     def start(self, target: str, reason: str) -> None:
         """Pause the target and begin; refused, and logged, while another is under way."""
         engine, terms = self._engine, self._terms
-        if self._run is not None:
-            busy = {"target": target or "all", "now": self._run.target or "all"}
-            engine.log("error", "not flattened: another is under way, wait for its end", busy)
+        problem = self.problem()
+        if problem:
+            engine.log("error", "not flattened", {"target": target or "all", "problem": problem})
             return
         engine.lifecycle.pause(target, f"is being flattened: {reason}")
         held = {(each.strategy, each.symbol): each.qty for each in engine.portfolio.positions()}
@@ -335,11 +353,14 @@ class Flattener:
         engine.journal.record(flattened)
         engine.touched = True
         level = "info" if flattened.is_flat else "warning"
-        engine.log(level, "flattened" if flattened.is_flat else "not flat", _told(flattened))
+        engine.log(level, "flattened" if flattened.is_flat else "not flat", told_of(flattened))
+        wakes, self._wakes = self._wakes, []
+        for wake in wakes:
+            wake()
 
 
-def _told(flattened: Flattened) -> dict[str, object]:
-    """Return what the log says."""
+def told_of(flattened: Flattened) -> dict[str, object]:
+    """Return what the log says of it: each position before and after, and why any is left."""
     told: dict[str, object] = {"target": flattened.target or "all"}
     for each in flattened.positions:
         state = f"{each.before} to {each.left}"

@@ -278,10 +278,27 @@ def test_a_second_flatten_while_one_is_under_way_is_refused_in_words() -> None:
     bench.hold("2")
     bench.flatten("a")
     bench.flatten("", 2)
-    (line,) = bench.lines("not flattened: another is under way, wait for its end")
-    assert line == {"target": "all", "now": "a"}
+    (line,) = bench.lines("not flattened")
+    assert line["target"] == "all"
+    assert line["problem"] == "a is being flattened, for 29.0 s more at most: wait for its end"
     bench.fill_last(after_s=2)
     assert bench.flattened().target == "a"
+    assert bench.engine.flattener.problem() == ""
+
+
+def test_who_waits_for_its_end_is_told_once() -> None:
+    bench = FlatBench()
+    told: list[Flattened | None] = []
+    wait = bench.engine.flattener.call_on_end
+    wait(lambda: told.append(bench.engine.flattener.last))
+    assert told == [None]
+    bench.hold("2")
+    bench.flatten()
+    wait(lambda: told.append(bench.engine.flattener.last))
+    assert len(told) == 1
+    bench.fill_last()
+    bench.flatten(after_s=2)
+    assert told == [None, bench.recorded(Flattened)[0]]
 
 
 def test_with_nothing_held_and_nothing_working_it_is_flat_at_once() -> None:

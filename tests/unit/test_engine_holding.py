@@ -48,6 +48,17 @@ class HoldingBench(RiskBench):
         return self.new_orders[self.before :]
 
 
+def never_left(order: Order) -> SendFailed:
+    """Return the word that an order was not sent; it may be wrong."""
+    return SendFailed(
+        symbol=order.symbol,
+        client_order_id=order.client_order_id,
+        request=RequestKind.NEW,
+        reached_venue=False,
+        text="no route",
+    )
+
+
 def test_it_waits_counted_and_unsent_and_goes_once_the_way_is_free() -> None:
     bench = HoldingBench(max_position="3")
     order = bench.way_out()
@@ -100,9 +111,7 @@ def test_one_that_turns_out_to_live_comes_into_its_way_and_has_to_go_too() -> No
     bench = HoldingBench()
     second = bench.buy("1", "98.5", of=1)
     bench.before += 1
-    lost = {"symbol": second.symbol, "client_order_id": second.client_order_id}
-    failed = SendFailed(request=RequestKind.NEW, reached_venue=False, text="no route", **lost)
-    bench.engine.handle(failed)
+    bench.engine.handle(never_left(second))
     order = bench.way_out()
     assert bench.recorded(Held)[0].waits_for == (bench.resting.client_order_id,)
     bench.report(second, OrdStatus.NEW, 1)
@@ -116,9 +125,7 @@ def test_one_that_turns_out_to_live_comes_into_its_way_and_has_to_go_too() -> No
 def test_one_that_turns_up_unknown_refuses_it() -> None:
     bench = HoldingBench()
     second = bench.buy("1", "98.5", of=1, keep=True)
-    lost = {"symbol": second.symbol, "client_order_id": second.client_order_id}
-    failed = SendFailed(request=RequestKind.NEW, reached_venue=False, text="no route", **lost)
-    bench.engine.handle(failed)
+    bench.engine.handle(never_left(second))
     order = bench.way_out()
     bench.report(second, OrdStatus.NEW, 1)
     bench.report(bench.resting, OrdStatus.CANCELED, 2)
