@@ -97,7 +97,7 @@ class LossGauge:
         if self._unknown_since_ns is None:
             self._unknown_since_ns = view.now_ns
         why = (
-            f"a position has no mark, or no rate to {currency}"
+            f"a position has no mark, or no rate to {currency}, that is fresh"
             if currency
             else "the instruments settle in several currencies: name one, as currency"
         )

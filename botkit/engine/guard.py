@@ -10,6 +10,7 @@ from botkit.engine.riskview import EngineView, ScopedRule
 from botkit.model import (
     Balance,
     CancelOrder,
+    CreditLimit,
     Fill,
     HaltAction,
     Halted,
@@ -135,26 +136,26 @@ class Guard:
 
     def on_fill(self, fill: Fill) -> None:
         """Note what a fill took from the account, until the venue tells the balance."""
-        instrument = self._engine.channels[fill.symbol].instrument
-        if not instrument.inverse and instrument.contract_multiplier == 1:
-            buys = fill.side is Side.BUY
-            currency = instrument.quote if buys else instrument.base
-            self._spend(instrument.venue, currency, fill.price * fill.qty if buys else fill.qty)
-        self.on_fee(fill)
+        self.view.accounts.on_fill(fill)
 
-    def on_fee(self, fill: Fill) -> None:
-        """Note what a fee took from the account, told with its fill or later."""
-        if fill.commission is not None and fill.commission > 0:
-            venue = self._engine.channels[fill.symbol].instrument.venue
-            self._spend(venue, fill.commission_currency, fill.commission)
-
-    def _spend(self, venue: str, currency: str, qty: Decimal) -> None:
-        spent = self.view.spent
-        spent[venue, currency] = spent.get((venue, currency), ZERO) + qty
+    def on_fee_told(self, fill: Fill) -> None:
+        """Note a fee that came after its fill."""
+        self.view.accounts.on_fee_told(fill)
 
     def on_balance(self, balance: Balance) -> None:
-        """Take the venue's word in place of what was noted since its last; then watch."""
-        self.view.spent.pop((balance.venue, balance.currency), None)
+        """Take the venue's word in place of what was noted since its last; then watch.
+
+        What our orders lock is what they reserve; if that cannot be told, all that is locked
+        counts as another's.
+        """
+        is_locked = balance.available < balance.total
+        reserved = self.view.reserved(balance.venue, balance.currency) if is_locked else None
+        self.view.accounts.on_balance(balance, reserved or ZERO)
+        self.watch()
+
+    def on_credit(self, limit: CreditLimit) -> None:
+        """Take the venue's word on a counterparty's limit; then watch."""
+        self.view.accounts.on_credit(limit)
         self.watch()
 
     # --- the kill switch --------------------------------------------------------------------

@@ -138,8 +138,6 @@ def connect(path: Path, synchronous: str) -> sqlite3.Connection:
         db.execute(f"PRAGMA synchronous = {synchronous}")
         if version < len(MIGRATIONS):
             _migrate(db, version)
-            # Into the file itself, so that it is known as a journal even if its bot is killed.
-            db.execute("PRAGMA wal_checkpoint")
         # Find damage now, where a person looks, rather than at the first order.
         for query in ("SELECT max(id) FROM batch", "SELECT max(run_id) FROM run"):
             db.execute(query).fetchall()

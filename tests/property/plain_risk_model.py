@@ -4,6 +4,7 @@ Dicts, lists and fractions; nothing is kept in step that can be counted anew, an
 `botkit` is used. Slow on purpose, so that it can be read and believed.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any, Final
@@ -31,9 +32,10 @@ from tests.property.plain_risk_parts import (
 __all__ = ["PlainModel"]
 
 # What is settled in one place, because it may be settled otherwise.
-STALE_LETS_PRICED_REDUCING_PASS: Final = False
+BLIND_LETS_PRICED_REDUCING_PASS: Final = True  # where data are stale or there is no touch
 MEETING_REDUCING_IS_HELD: Final = False  # held until the way is free; else refused
-FUNDS_COUNT_TAKER_FEES: Final = False
+FUNDS_COUNT_TAKER_FEES: Final = True
+RATE_STALE_S: Final = Fraction(10)  # as the test configures it
 
 
 class PlainModel:
@@ -61,6 +63,7 @@ class PlainModel:
         self.balances: dict[tuple[str, str], Fraction] = {}
         self.sent: list[tuple[Fraction, str, str, str]] = []  # when, what, strategy, symbol
         self.up: set[str] = set()
+        self.taken: dict[str, Fraction] = {}  # for fees not told yet, off the balances
         self.halted = ""
         self.next_look_s: Fraction | None = None
         self.must_be_canceled: list[PlainOrder] = []
@@ -160,6 +163,9 @@ class PlainModel:
         if fee is None:
             estimate = abs(thing.value(qty, price)) * self.taker[thing.venue]
             book.estimates.append((exec_id, estimate))
+            taken = thing.size(qty, price) * self.taker[thing.venue]
+            self.spends(thing.venue, thing.quote, taken)
+            self.taken[exec_id] = taken
         else:
             self.pays(book, *fee)
         if thing.is_spot:
@@ -173,7 +179,9 @@ class PlainModel:
         book = self.books[order.strategy, order.symbol]
         book.estimates = [each for each in book.estimates if each[0] != exec_id]
         self.pays(book, *fee)
-        self.spends(venue_of(order.symbol), fee[1], max(NOTHING, fee[0]))
+        venue, quote = venue_of(order.symbol), self.things[order.symbol].quote
+        more = fee[0] - (self.taken[exec_id] if fee[1] == quote else NOTHING)
+        self.spends(venue, fee[1], max(NOTHING, more))
 
     def pays(self, book: Book, fee: Fraction, currency: str) -> None:
         book.fees[currency] = book.fees.get(currency, NOTHING) + fee
@@ -223,20 +231,43 @@ class PlainModel:
     def ask_px(self, symbol: str) -> Fraction | None:
         return known(self.quotes[symbol][1]) if symbol in self.quotes else None
 
+    def mark(self, symbol: str) -> tuple[Fraction | None, Fraction | None]:
+        """Return bid and ask, unless they are too old to value anything at."""
+        is_fresh = symbol in self.quotes and self.now_s - self.quotes[symbol][2] <= RATE_STALE_S
+        return (self.bid(symbol), self.ask_px(symbol)) if is_fresh else (None, None)
+
+    def ways(self, source: str, target: str) -> list[list[tuple[Thing, bool]]]:
+        """Return the ways from a currency to another, best first: direct, turned over, two hops."""
+        spot_first = sorted(self.things.values(), key=lambda thing: not thing.is_spot)
+        steps = [(thing.base, thing.quote, thing, False) for thing in spot_first]
+        steps += [(thing.quote, thing.base, thing, True) for thing in spot_first]
+        direct = [[(thing, turned)] for a, b, thing, turned in steps if (a, b) == (source, target)]
+        hops = [
+            [(first, turned), (second, turned_too)]
+            for a, middle, first, turned in steps
+            if a == source and middle not in (source, target)
+            for b, c, second, turned_too in steps
+            if (b, c) == (middle, target)
+        ]
+        return direct + hops
+
     def in_currency(self, amount: Fraction, source: str, target: str) -> Fraction | None:
-        """Return an amount in another currency, at the touch that makes it least."""
+        """Return an amount in another currency: what is owned is sold, what is owed is bought."""
         if source == target:
             return amount
         if abs(amount) < NOISE:  # of dividing: what is nothing needs no rate
             return NOTHING
-        for thing in self.things.values():
-            if not thing.is_spot or {thing.base, thing.quote} != {source, target}:
-                continue
-            is_sale = thing.base == source
-            sells = is_sale is (amount > 0)  # a debt is bought back
-            px = self.bid(thing.symbol) if sells else self.ask_px(thing.symbol)
-            if px is not None:
-                return amount * px if is_sale else amount / px
+        for way in self.ways(source, target):
+            worth: Fraction | None = amount
+            for thing, turned in way:
+                sides = self.quotes.get(thing.symbol, (math.nan, math.nan, NOTHING))[:2]
+                px = self.mark(thing.symbol)[0 if (amount > 0) is not turned else 1]
+                if px is None or worth is None or any(math.isnan(each) for each in sides):
+                    worth = None
+                else:
+                    worth = worth / px if turned else worth * px
+            if worth is not None:
+                return worth
         return None
 
     def profit(self, placed: Placed, *, settled: bool = False) -> Fraction | None:
@@ -251,7 +282,7 @@ class PlainModel:
             thing = self.things[symbol]
             worth = book.entry
             if book.qty and not settled:
-                mark = self.bid(symbol) if book.qty > 0 else self.ask_px(symbol)
+                mark = self.mark(symbol)[0 if book.qty > 0 else 1]
                 if mark is None:
                     return None
                 worth = thing.value(book.qty, mark)
@@ -349,7 +380,8 @@ class PlainModel:
             return PASSES
         touch = self.ask_px(ask.symbol) if ask.side > 0 else self.bid(ask.symbol)
         if touch is None:
-            return CANNOT_TELL
+            excused = ask.price is not None and self.reduces(placed, ask)
+            return Judgement(passes=BLIND_LETS_PRICED_REDUCING_PASS and excused)
         if ask.price is None:
             return PASSES
         origin = touch if ask.stop is None else ask.stop
@@ -382,7 +414,7 @@ class PlainModel:
             ends.append(abs(held + side * (self.may_fill(placed, symbol, side) + more)))
         if not max(ends):
             return NOTHING
-        price = Fraction(1) if thing.inverse else self.ask_px(symbol)
+        price = Fraction(1) if thing.inverse else self.mark(symbol)[1]
         if price is None:
             return None
         if mine and ask.price is not None:
@@ -430,7 +462,7 @@ class PlainModel:
 
     def _stale_data(self, placed: Placed, ask: Ask) -> Judgement:
         excused = (
-            STALE_LETS_PRICED_REDUCING_PASS and ask.price is not None and self.reduces(placed, ask)
+            BLIND_LETS_PRICED_REDUCING_PASS and ask.price is not None and self.reduces(placed, ask)
         )
         return Judgement(passes=excused or not self.is_stale(placed, ask.symbol))
 

@@ -115,6 +115,7 @@ class PlayedBot:
                 log=lambda *_: None,
                 equity_every_ns=0,
                 keep_running=True,
+                rate_stale_ns=10_000_000_000,
                 carried=carried,
                 fees=FEES,
             )
@@ -239,6 +240,9 @@ class PlayedBot:
         actor, before = self.actors[strategy], self.mark()
         do = actor.buy if side is Side.BUY else actor.sell
         order = do(INSTRUMENTS[symbol], qty, price=price, **terms)
+        if order.is_held:  # what is held is in the engine alone: leave it there
+            order.cancel()
+            self.count("held")
         self.hold_against(order.client_order_id, ask, judged, before, passed=order.is_open)
         if order.is_open:
             self.orders[order.client_order_id] = order
@@ -340,7 +344,7 @@ class PlayedBot:
                 venue=venue,
                 currency=currency,
                 total=Decimal(total),
-                available=Decimal(1),
+                available=Decimal(total),
                 receive_time_ns=self.now_ns,
             )
         )

@@ -170,7 +170,7 @@ def profit_by(of: Callable[..., Decimal], *, middle: bool = False) -> Callable[.
 
     def profit(view: Any, currency: str, *, settled: bool = False) -> Decimal | None:
         def touch(symbol: str) -> tuple[float, float]:
-            bid, ask = view.touch(symbol)
+            bid, ask = view.mark(symbol)
             return ((bid + ask) / 2,) * 2 if middle else (bid, ask)
 
         honest: Decimal | None = view.profit(currency, settled=settled)
@@ -385,7 +385,7 @@ BUGS: Final[Mapping[str, tuple[str, Bend]]] = {
     "max_position is off by one lot": ("max_position", checks(one_lot_more)),
     "max_exposure marks at the bid": (
         "max_exposure",
-        sees(touch=lambda view, symbol: (view.touch(symbol)[0],) * 2),
+        sees(mark=lambda view, symbol: (view.mark(symbol)[0],) * 2),
     ),
     "max_exposure takes USD for EUR": (
         "max_exposure",
