@@ -377,8 +377,10 @@ def test_a_story_tells_fills_fees_cancels_and_what_befell_the_bot(cli: Cli, tmp_
 
 
 def test_a_cancel_says_whose_it_was(cli: Cli, tmp_path: Path) -> None:
-    write_run(tmp_path, *ON, CANCELED)
-    assert "by maker: canceled by the venue." in cli("explain", "1")[1]
+    write_run(tmp_path, *ON, CANCELED, lost())
+    story = cli("explain", "1")[1]
+    assert "by maker: canceled by the venue." in story
+    assert "hung up" not in story  # the order was over by then
 
     write_run(tmp_path, *ON, cancel(1), CANCELED, run_id="r2")
     assert "by maker: canceled at our request." in cli("explain", "1")[1]
