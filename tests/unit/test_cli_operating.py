@@ -175,7 +175,8 @@ def build_status(**more: object) -> bytes:
         **dict.fromkeys(["pid", "started_ns", "run_ns", "now_ns", "order_count", "in_doubt"], 0),
         **dict.fromkeys(["venues", "markets", "strategies", "positions", "orders"], ()),
         **dict.fromkeys(["foreign", "profit"], ()),
-        **dict.fromkeys(["paused", "counts"], {}),
+        "paused": {},
+        "counts": {},
     }
     told = {"type": "status", **nothing, "bot": "x", "mode": "PAPER", **more}
     return msgspec.json.encode(told) + b"\n"
