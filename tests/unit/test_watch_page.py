@@ -54,7 +54,8 @@ async def test_a_reader_that_says_nothing_or_half_is_let_go(autojump_clock: obje
     async with trio.open_nursery() as nursery:
         _, port = await open_page(nursery)
         mute = await trio.open_tcp_stream("127.0.0.1", port)
-        assert await mute.receive_some() == b""
+        with trio.fail_after(TIMEOUT_S + 1):
+            assert await mute.receive_some() == b""
         half = await trio.open_tcp_stream("127.0.0.1", port)
         await half.send_all(b"GET /met")
         await half.send_eof()
