@@ -462,9 +462,9 @@ class OrderDesk:
         slot = engine.slots.get(order.strategy)
         if slot is not None:
             engine.call(slot, "on_order", order)
-        if self.holding:
+        if self.holding.waiting:
             self.holding.look()
-        if engine.flattener.target is not None:
+        if engine.flattener.is_active:
             engine.flattener.look()
         if order.is_closed:
             self._forget(order)

@@ -69,6 +69,8 @@ class Flattener:
 
     Attributes
     ----------
+    is_active
+        Whether something is being flattened now.
     last
         What came of the latest; None before there was one.
     """
@@ -80,6 +82,7 @@ class Flattener:
         self._own: set[ClientOrderId] = set()
         self._wakes: list[Callable[[], None]] = []
         self.last: Flattened | None = None
+        self.is_active = False
 
     @property
     def target(self) -> str | None:
@@ -119,6 +122,7 @@ class Flattener:
         working = {each.symbol: None for each in self._working(target)}
         symbols = [each for each in engine.channels if each in working or _names(before, each)]
         legs = [_Leg(engine.channels[symbol].instrument) for symbol in symbols]
+        self.is_active = True
         run = self._run = _Run(target, engine.now_ns + terms.deadline, before, legs)
 
         def expire() -> None:
@@ -326,6 +330,7 @@ class Flattener:
     def _finish(self, run: _Run) -> None:
         engine, symbols = self._engine, {leg.instrument.symbol: leg for leg in run.legs}
         self._run = None
+        self.is_active = False
         self._own.clear()
         held = {(each.strategy, each.symbol): each.qty for each in engine.portfolio.positions()}
         rows: list[FlattenedPosition] = []
