@@ -322,7 +322,9 @@ class Flattener:
         self._finish(run)
 
     def _stay_paused(self, run: _Run) -> None:
-        self._engine.lifecycle.pause(run.target, "was flattened and waits to be resumed")
+        is_flat = self.last is not None and self.last.is_flat
+        came = "was flattened" if is_flat else "was flattened as far as that went"
+        self._engine.lifecycle.pause(run.target, f"{came}, and waits to be resumed")
 
     def _finish(self, run: _Run) -> None:
         engine, symbols = self._engine, {leg.instrument.symbol: leg for leg in run.legs}
