@@ -10,6 +10,7 @@ from botkit.ports import FeeSchedule
 __all__ = ["Accounts", "fee_rate"]
 
 ZERO: Final = Decimal(0)
+_BUY: Final = Side.BUY  # looking a member up in its enum costs as much as a call (Python 3.11)
 BPS: Final = Decimal(10_000)
 
 Key = tuple[str, str]
@@ -42,8 +43,7 @@ class Accounts:
         self._reserved = reserved
         self._rates = {venue: fee_rate(schedule) for venue, schedule in fees.items()}
         self._spent: dict[Key, Decimal] = {}  # since the start
-        self._totals: dict[Key, Told] = {}
-        self._locked: dict[Key, Decimal] = {}
+        self._balances: dict[Key, tuple[Balance, Decimal]] = {}  # and what was spent by then
         self._foreign: dict[Key, Decimal] = {}  # of those that somebody has asked about
         self._credit: dict[Key, dict[str, Told]] = {}  # by counterparty
 
@@ -54,8 +54,8 @@ class Accounts:
     def total(self, venue: str, currency: str) -> Decimal | None:
         """Return the venue's total less what fills took since; None if it told none."""
         key = (venue, currency)
-        told = self._totals.get(key)
-        return None if told is None else self._left(told, key)
+        told = self._balances.get(key)
+        return None if told is None else self._left((told[0].total, told[1]), key)
 
     def foreign(self, venue: str, currency: str) -> Decimal:
         """Return what orders that are not ours had locked when the balance was last told."""
@@ -75,7 +75,7 @@ class Accounts:
         venue, notional = instrument.venue, instrument.notional(fill.price, fill.qty)
         if instrument.inverse or instrument.contract_multiplier != 1:
             pass  # a contract is not paid for
-        elif fill.side is Side.BUY:
+        elif fill.side is _BUY:
             self._spend(venue, instrument.quote, notional)
         else:
             self._spend(venue, instrument.base, fill.qty)
@@ -97,8 +97,7 @@ class Accounts:
     def on_balance(self, balance: Balance) -> None:
         """Take the venue's word."""
         key = (balance.venue, balance.currency)
-        self._totals[key] = (balance.total, self._spent.get(key, ZERO))
-        self._locked[key] = balance.total - balance.available
+        self._balances[key] = (balance, self._spent.get(key, ZERO))
         if key in self._foreign:
             self._look(key)
 
@@ -107,7 +106,8 @@ class Accounts:
 
         If what ours reserve cannot be told, all of it counts as another's.
         """
-        locked = self._locked.get(key, ZERO)
+        told = self._balances.get(key)
+        locked = ZERO if told is None else told[0].total - told[0].available
         ours = self._reserved(*key) if locked > 0 else None
         foreign = self._foreign[key] = max(ZERO, locked - (ours or ZERO))
         return foreign

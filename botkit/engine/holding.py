@@ -20,7 +20,7 @@ NS_PER_S: Final = 1_000_000_000
 
 
 @attrs.define(eq=False)
-class Waiting:
+class _Waiting:
     """A request that waits, and the orders it waits for."""
 
     order: Order
@@ -36,16 +36,11 @@ class Holding:
     whatever cancels its owner's orders. Once the way is free every rule is asked again. It is
     refused if an order in its way turns UNKNOWN, or after `OrderTiming.cancel_due_ns`, when a
     cancel counts as overdue.
-
-    Attributes
-    ----------
-    waiting
-        What is held, oldest first.
     """
 
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
-        self.waiting: dict[Order, Waiting] = {}
+        self._waiting: dict[Order, _Waiting] = {}
 
     def hold(self, request: NewOrder, verdict: Verdict) -> Order | Refused:
         """Return the order that waits, or the refusal: what is in its way will not go."""
@@ -57,16 +52,17 @@ class Holding:
         instrument = engine.channels[request.symbol].instrument
         order = engine.orders.add(request, instrument, held=True)
         order.text = verdict.text
-        waiting = self.waiting[order] = Waiting(order, request, verdict, ahead)
+        waiting = self._waiting[order] = _Waiting(order, request, verdict, ahead)
         names = tuple(each.client_order_id for each in ahead)
         engine.journal.record(
             Held(client_order_id=request.client_order_id, request=request, waits_for=names)
         )
         engine.touched = True
+        engine.desk.onlookers["held"] = self.look
         patience_ns = engine.settings.timing.cancel_due_ns
 
         def expire() -> None:
-            if self.waiting.get(order) is waiting:
+            if self._waiting.get(order) is waiting:
                 late = ", ".join(each.client_order_id for each in waiting.ahead if each.is_open)
                 self._refuse(waiting, f"{late} not confirmed gone in {patience_ns / NS_PER_S:g} s")
 
@@ -75,26 +71,28 @@ class Holding:
 
     def look(self) -> None:
         """Send what has its way free, refuse what never will."""
-        for waiting in list(self.waiting.values()):
-            if waiting.order not in self.waiting:
+        for waiting in list(self._waiting.values()):
+            if waiting.order not in self._waiting:
                 continue
             stays = _stays(waiting.ahead)
             if stays:
                 self._refuse(waiting, stays)
             elif not any(each.is_open for each in waiting.ahead):
                 self._try(waiting)
+        if not self._waiting:
+            self._engine.desk.onlookers.pop("held", None)
 
     def drop(self, order: Order) -> None:
         """End a held order by its owner's word: it never left, so nothing rests."""
         text = "canceled before it was sent"
-        waiting = self.waiting.pop(order)
+        waiting = self._waiting.pop(order)
         request, verdict = waiting.request, waiting.verdict
         self._engine.journal.record(
             refusal(request, RequestKind.NEW, Verdict(verdict.rule, passed=False, text=text))
         )
         self._end(order, OrdStatus.CANCELED, text)
 
-    def _try(self, waiting: Waiting) -> None:
+    def _try(self, waiting: _Waiting) -> None:
         """Ask every rule again, as if the order had just come."""
         engine, order = self._engine, waiting.order
         blocked = engine.desk.blocked(waiting.request)
@@ -105,7 +103,7 @@ class Holding:
         with engine.orders.without(order):
             answer = engine.desk.judge(request)
         if isinstance(answer, Approved):
-            del self.waiting[order]
+            del self._waiting[order]
             engine.orders.release(order, engine.now_ns)
             engine.desk.hand_over(answer)
             return
@@ -122,11 +120,11 @@ class Holding:
         found = (self._engine.orders.get(name) for name in verdict.in_the_way)
         return [order for order in found if order is not None]
 
-    def _refuse(self, waiting: Waiting, why: str) -> None:
+    def _refuse(self, waiting: _Waiting, why: str) -> None:
         self._reject(waiting, _refused(waiting.request, waiting.verdict, why))
 
-    def _reject(self, waiting: Waiting, refused: Refused) -> None:
-        del self.waiting[waiting.order]
+    def _reject(self, waiting: _Waiting, refused: Refused) -> None:
+        del self._waiting[waiting.order]
         self._engine.desk.note_refusal(refused)
         self._end(waiting.order, OrdStatus.REJECTED, refused.text)
 
