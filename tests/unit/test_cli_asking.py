@@ -1,10 +1,7 @@
 """Finding and asking a running bot, over real sockets: who answers, and who does not."""
 
-import contextlib
 import os
 import socket
-import threading
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,30 +16,7 @@ from botkit.errors import BotkitError, ConfigError
 from botkit.journal import SqliteJournal, hold_lock
 from botkit.model import ClientOrderId, OrdStatus, Side
 from botkit.shell import ExitCode
-
-
-@contextlib.contextmanager
-def answering(folder: Path, bot: str, *answers: bytes | None) -> Iterator[None]:
-    """Listen as `bot`; answer one client after the other, None by hanging up unheard."""
-    listening = socket.socket(socket.AF_UNIX)
-    listening.bind(str(socket_path(folder, bot)))
-    listening.listen()
-
-    def serve() -> None:
-        for answer in answers:
-            client, _ = listening.accept()
-            with client:
-                if answer is not None and client.recv(65_536):
-                    client.sendall(answer)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield
-        thread.join(5)
-        assert not thread.is_alive()
-    finally:
-        listening.close()
+from tests.unit.asking_bench import answering
 
 
 def choice(folder: Path, name: str | None = None) -> BotChoice:

@@ -213,7 +213,7 @@ def test_a_journal_that_does_not_describe_its_instruments_is_said(cli: Cli, tmp_
 
     code, _, err = cli("positions")
     assert code == 1
-    assert "kestrel:BTC-EUR is not among the instruments" in err
+    assert "the journal does not describe that instrument" in err
 
 
 # --- history ------------------------------------------------------------------------------------
