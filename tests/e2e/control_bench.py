@@ -1,6 +1,7 @@
 """A running bot in a process of its own, and the command line that talks to it."""
 
 import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 from threading import Timer
 
 from botkit.cli.asking import Line
+from botkit.cli.main import call
+from botkit.cli.session import Session
 from botkit.control import Look, StatusTold, socket_path
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +109,17 @@ def botkit(folder: Path, *words: str) -> tuple[int, str]:
     process = started(folder, *words)
     out, _ = process.communicate(timeout=TOO_LONG_S)
     return process.returncode, out
+
+
+def botkit_here(folder: Path, *words: str) -> tuple[int, str]:
+    """Call a command in this process, which is faster; return its exit code and all it said."""
+    said = io.StringIO()
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(said),
+    ):
+        return call(list(words), Session()), said.getvalue()
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from botkit.cli.session import Session
 from botkit.control import StatusTold
 from botkit.journal import JournalReader
 from botkit.model import Adjustment, AdjustmentKind, OperatorCommand
-from tests.e2e.control_bench import botkit, look, prepare, running, until
+from tests.e2e.control_bench import botkit, botkit_here, look, prepare, running, until
 
 Cli = Callable[..., tuple[int, str]]
 NS_PER_S = 1_000_000_000
@@ -229,12 +229,12 @@ def test_halt_stops_a_bot_within_a_second_until_a_person_clears_it(tmp_path: Pat
     code, out = botkit(tmp_path, "run", config, "--for", "100ms")
     assert (code, "the bot was halted by operator at" in out) == (4, True)
     assert f"botkit risk clear {config} --reason TEXT" in out
-    code, out = botkit(tmp_path, "status")
+    code, out = botkit_here(tmp_path, "status")
     assert code == 1
     assert out.startswith("e2e is not running. Its last run ")
     assert "with exit code 4, because of: halted by operator: enough is enough" in out
     assert "It does not start again until: botkit risk clear" in out
-    assert botkit(tmp_path, "risk", "clear", config, "--reason", "looked at it")[0] == 0
+    assert botkit_here(tmp_path, "risk", "clear", config, "--reason", "looked at it")[0] == 0
     assert botkit(tmp_path, "run", config, "--for", "100ms")[0] == 0
 
 
@@ -246,7 +246,7 @@ def test_halt_on_a_venue_that_has_fallen_silent_ends_3_and_lists_what_may_rest(
         status = until(process, tmp_path, quotes)
         (tmp_path / "cut").touch()
 
-        code, out = botkit(tmp_path, "cancel-all", "--wait", "50ms")
+        code, out = botkit_here(tmp_path, "cancel-all", "--wait", "50ms")
         assert code == 3, out
         assert "2 orders MAY STILL REST, no word of the venue yet:\n" in out
 
