@@ -54,6 +54,7 @@ def resolve_while_it_runs(folder: Path, config: str, cli: Cli) -> tuple[str, str
         assert out.startswith("e2e: the order is over by your word; the journal keeps it\n")
         assert f"  {first}  buy 0.01 paper:BTC-EUR at " in out
         assert "0.01 paper:BTC-EUR of quoter, entered at 50,000.00" in cli("status")[1]
+        until(process, folder, is_in_doubt)  # the strategy has placed another in its stead
         process.kill()
         process.wait()
     (folder / "cut").unlink()
