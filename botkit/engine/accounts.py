@@ -1,10 +1,8 @@
 """What the bot's accounts surely have: the venues' words, less what our fills took since."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Final
-
-import attrs
 
 from botkit.model import Balance, CreditLimit, Fill, Instrument, Side
 from botkit.ports import FeeSchedule
@@ -12,18 +10,15 @@ from botkit.ports import FeeSchedule
 __all__ = ["Accounts", "fee_rate"]
 
 ZERO: Final = Decimal(0)
+_BUY: Final = Side.BUY  # looking a member up in its enum costs as much as a call (Python 3.11)
 BPS: Final = Decimal(10_000)
 
 Key = tuple[str, str]
 """A venue and a currency."""
 
 
-@attrs.frozen
-class _Told:
-    """What a venue has told, and how much had been spent by then."""
-
-    qty: Decimal
-    spent: Decimal
+Told = tuple[Decimal, Decimal]
+"""What a venue has told, and how much had been spent by then."""
 
 
 class Accounts:
@@ -31,17 +26,26 @@ class Accounts:
 
     What a fill took is taken off until the venue tells anew; what it brought is not added. A fee
     that is not told yet counts at the venue's rate, in the currency the fill was paid in.
+
+    Parameters
+    ----------
+    reserved
+        The most that our open orders may spend now, by venue and currency; None if unknown.
     """
 
     def __init__(
-        self, instruments: Mapping[str, Instrument], fees: Mapping[str, FeeSchedule]
+        self,
+        instruments: Mapping[str, Instrument],
+        fees: Mapping[str, FeeSchedule],
+        reserved: Callable[[str, str], Decimal | None],
     ) -> None:
         self._instruments = instruments
+        self._reserved = reserved
         self._rates = {venue: fee_rate(schedule) for venue, schedule in fees.items()}
         self._spent: dict[Key, Decimal] = {}  # since the start
-        self._totals: dict[Key, _Told] = {}
-        self._foreign: dict[Key, Decimal] = {}
-        self._credit: dict[Key, dict[str, _Told]] = {}  # by counterparty
+        self._balances: dict[Key, tuple[Balance, Decimal]] = {}  # and what was spent by then
+        self._foreign: dict[Key, Decimal] = {}  # of those that somebody has asked about
+        self._credit: dict[Key, dict[str, Told]] = {}  # by counterparty
 
     def fee_rate(self, venue: str) -> Decimal:
         """Return the most a trade at `venue` may cost, as a share of its notional."""
@@ -50,12 +54,14 @@ class Accounts:
     def total(self, venue: str, currency: str) -> Decimal | None:
         """Return the venue's total less what fills took since; None if it told none."""
         key = (venue, currency)
-        told = self._totals.get(key)
-        return None if told is None else self._left(told, key)
+        told = self._balances.get(key)
+        return None if told is None else self._left((told[0].total, told[1]), key)
 
     def foreign(self, venue: str, currency: str) -> Decimal:
         """Return what orders that are not ours had locked when the balance was last told."""
-        return self._foreign.get((venue, currency), ZERO)
+        key = (venue, currency)
+        foreign = self._foreign.get(key)
+        return self._look(key) if foreign is None else foreign
 
     def credit(self, venue: str, currency: str) -> Decimal | None:
         """Return the least headroom of all counterparties; None if no limit was told."""
@@ -66,9 +72,9 @@ class Accounts:
     def on_fill(self, fill: Fill) -> None:
         """Note what a fill took."""
         instrument = self._instruments[fill.symbol]
-        venue, notional = instrument.venue, instrument.notional(fill.price, fill.qty)
-        if fill.side is Side.BUY:
-            self._spend(venue, instrument.quote, notional)
+        venue = instrument.venue
+        if fill.side is _BUY:
+            self._spend(venue, instrument.quote, instrument.notional(fill.price, fill.qty))
         else:
             self._spend(venue, instrument.base, fill.qty)
         if fill.commission is None:
@@ -86,16 +92,31 @@ class Accounts:
         if fee > 0:
             self._spend(instrument.venue, fill.commission_currency, fee)
 
-    def on_balance(self, balance: Balance, reserved: Decimal) -> None:
-        """Take the venue's word; what is locked beyond what ours reserve now is foreign."""
+    def on_balance(self, balance: Balance) -> None:
+        """Take the venue's word."""
         key = (balance.venue, balance.currency)
-        self._totals[key] = self._tell(key, balance.total)
-        self._foreign[key] = max(ZERO, balance.total - balance.available - reserved)
+        self._balances[key] = (balance, self._spent.get(key, ZERO))
+        if key in self._foreign:
+            self._look(key)
+
+    def _look(self, key: Key) -> Decimal:
+        """Hold what is locked against what ours reserve now: what is more is another's.
+
+        If what ours reserve cannot be told, all of it counts as another's.
+        """
+        told = self._balances.get(key)
+        locked = ZERO if told is None else told[0].total - told[0].available
+        ours = self._reserved(*key) if locked > 0 else None
+        foreign = self._foreign[key] = max(ZERO, locked - (ours or ZERO))
+        return foreign
 
     def on_credit(self, limit: CreditLimit) -> None:
         """Take the venue's word on one counterparty."""
         key = (limit.venue, limit.currency)
-        self._credit.setdefault(key, {})[limit.counterparty] = self._tell(key, limit.headroom)
+        self._credit.setdefault(key, {})[limit.counterparty] = (
+            limit.headroom,
+            self._spent.get(key, ZERO),
+        )
 
     def _estimate(self, fill: Fill) -> Decimal:
         instrument = self._instruments[fill.symbol]
@@ -105,11 +126,9 @@ class Accounts:
         key = (venue, currency)
         self._spent[key] = self._spent.get(key, ZERO) + qty
 
-    def _tell(self, key: Key, qty: Decimal) -> _Told:
-        return _Told(qty, self._spent.get(key, ZERO))
-
-    def _left(self, told: _Told, key: Key) -> Decimal:
-        return told.qty - (self._spent.get(key, ZERO) - told.spent)
+    def _left(self, told: Told, key: Key) -> Decimal:
+        qty, spent = told
+        return qty - (self._spent.get(key, ZERO) - spent)
 
 
 def fee_rate(schedule: FeeSchedule) -> Decimal:

@@ -105,6 +105,7 @@ class OrderDesk:
         self._asked_ns: dict[ClientOrderId, int] = {}  # when a contradiction was last asked about
         self._refusal_log = RefusalLog(engine)
         self.holding = Holding(engine)
+        self.onlookers: dict[str, Callable[[], None]] = {}  # told of every order that changed
         self.counts = Counts()
         self.close_waiters: dict[ClientOrderId, list[Wake]] = {}
         self.actions: dict[type, Callable[[Any], Any]] = {
@@ -462,22 +463,20 @@ class OrderDesk:
         slot = engine.slots.get(order.strategy)
         if slot is not None:
             engine.call(slot, "on_order", order)
-        if self.holding:
-            self.holding.look()
-        if engine.flattener.target is not None:
-            engine.flattener.look()
-        if order.is_closed:
+        if self.onlookers:
+            for look in tuple(self.onlookers.values()):
+                look()
+        if order.is_open:
+            if engine.lifecycle.stopping or slot is None or slot.ended:
+                self._cancel_orphan(order)
+        elif self.close_waiters or self._asked_ns:
             self._forget(order)
-        elif engine.lifecycle.stopping or slot is None or slot.ended:
-            self._cancel_orphan(order)
 
     def _forget(self, order: Order) -> None:
         """Wake who waits for the end of a closed order; keep no question about it."""
-        if self._asked_ns:
-            self._asked_ns.pop(order.client_order_id, None)
-        if self.close_waiters:
-            for wake in self.close_waiters.pop(order.client_order_id, ()):
-                wake()
+        self._asked_ns.pop(order.client_order_id, None)
+        for wake in self.close_waiters.pop(order.client_order_id, ()):
+            wake()
 
     def _cancel_orphan(self, order: Order) -> None:
         engine = self._engine

@@ -119,6 +119,7 @@ class Flattener:
         working = {each.symbol: None for each in self._working(target)}
         symbols = [each for each in engine.channels if each in working or _names(before, each)]
         legs = [_Leg(engine.channels[symbol].instrument) for symbol in symbols]
+        engine.desk.onlookers["flatten"] = self.look
         run = self._run = _Run(target, engine.now_ns + terms.deadline, before, legs)
 
         def expire() -> None:
@@ -321,11 +322,14 @@ class Flattener:
         self._finish(run)
 
     def _stay_paused(self, run: _Run) -> None:
-        self._engine.lifecycle.pause(run.target, "was flattened and waits to be resumed")
+        is_flat = self.last is not None and self.last.is_flat
+        came = "was flattened" if is_flat else "was flattened as far as that went"
+        self._engine.lifecycle.pause(run.target, f"{came}, and waits to be resumed")
 
     def _finish(self, run: _Run) -> None:
         engine, symbols = self._engine, {leg.instrument.symbol: leg for leg in run.legs}
         self._run = None
+        del engine.desk.onlookers["flatten"]
         self._own.clear()
         held = {(each.strategy, each.symbol): each.qty for each in engine.portfolio.positions()}
         rows: list[FlattenedPosition] = []

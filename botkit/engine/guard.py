@@ -1,7 +1,6 @@
 """The risk desk of the engine: rules that watch, and the kill switch."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Guard"]
 
-ZERO: Final = Decimal(0)
 WATCH_EVERY_NS: Final = 1_000_000_000
 
 
@@ -143,14 +141,8 @@ class Guard:
         self.view.accounts.on_fee_told(fill)
 
     def on_balance(self, balance: Balance) -> None:
-        """Take the venue's word in place of what was noted since its last; then watch.
-
-        What our orders lock is what they reserve; if that cannot be told, all that is locked
-        counts as another's.
-        """
-        is_locked = balance.available < balance.total
-        reserved = self.view.reserved(balance.venue, balance.currency) if is_locked else None
-        self.view.accounts.on_balance(balance, reserved or ZERO)
+        """Take the venue's word in place of what was noted since its last; then watch."""
+        self.view.accounts.on_balance(balance)
         self.watch()
 
     def on_credit(self, limit: CreditLimit) -> None:

@@ -42,9 +42,6 @@ class Holding:
         self._engine = engine
         self._waiting: dict[Order, _Waiting] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
-
     def hold(self, request: NewOrder, verdict: Verdict) -> Order | Refused:
         """Return the order that waits, or the refusal: what is in its way will not go."""
         engine = self._engine
@@ -61,6 +58,7 @@ class Holding:
             Held(client_order_id=request.client_order_id, request=request, waits_for=names)
         )
         engine.touched = True
+        engine.desk.onlookers["held"] = self.look
         patience_ns = engine.settings.timing.cancel_due_ns
 
         def expire() -> None:
@@ -81,6 +79,8 @@ class Holding:
                 self._refuse(waiting, stays)
             elif not any(each.is_open for each in waiting.ahead):
                 self._try(waiting)
+        if not self._waiting:
+            self._engine.desk.onlookers.pop("held", None)
 
     def drop(self, order: Order) -> None:
         """End a held order by its owner's word: it never left, so nothing rests."""

@@ -57,7 +57,8 @@ class EngineView:
     ) -> None:
         self._engine = engine
         # One for all scopes: an account knows no strategies.
-        self.accounts = accounts or Accounts(engine.settings.instruments, engine.settings.fees)
+        settings = engine.settings
+        self.accounts = accounts or Accounts(settings.instruments, settings.fees, self.reserved)
         self.scope = scope
         self.instruments: Mapping[str, Instrument] = {
             symbol: instrument

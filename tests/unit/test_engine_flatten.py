@@ -242,7 +242,7 @@ def test_the_target_is_paused_meanwhile_and_stays_so_until_it_is_resumed() -> No
     assert bench.buy("1", "98", of=1).is_open
     bench.fills_at(closing, "2", "99", 1)
     assert bench.flattened().is_flat
-    assert bench.buy("1", "98").text == "a was flattened and waits to be resumed"
+    assert bench.buy("1", "98").text == "a was flattened, and waits to be resumed"
     bench.operate(Operation.RESUME, "a", 2)
     assert bench.buy("1", "98").is_open
 
@@ -342,6 +342,7 @@ def test_at_the_deadline_what_works_is_canceled() -> None:
     bench.tick(31)
     assert [each.client_order_id for each in bench.cancels] == [bench.last().client_order_id]
     assert bench.flattened().orders == (bench.last().client_order_id,)
+    assert bench.buy("1", "98").text.startswith("everything was flattened as far as that went, and")
 
 
 def test_it_ends_with_the_bot() -> None:
