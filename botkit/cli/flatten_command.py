@@ -48,7 +48,7 @@ def _headline(done: Done) -> str:
         return "still closing positions, see botkit status; what was told is what stands now"
     if not done.flattened.positions:
         return f"nothing was held; {done.text}"
-    return done.text if done.flattened.is_flat else f"NOT FLAT; {done.text}"
+    return f"{'flat' if done.flattened.is_flat else 'NOT FLAT'}; {done.text}"
 
 
 def _position_text(position: FlattenedPosition) -> str:

@@ -160,7 +160,7 @@ class Operating:
             case Operation.HALT:
                 return "the kill switch has tripped"
             case Operation.FLATTEN:
-                return f"{what} is flattened, and stays paused until it is resumed"
+                return f"{what} stays paused until it is resumed"
             case _:
                 return f"canceled what rests of {what}"
 

@@ -167,11 +167,11 @@ def test_flatten_closes_what_is_held_and_asks_before(
     code, out = cli("flatten", "--target", "quoter", "--yes", "--reason", "going home")
 
     assert code == 0, out
-    assert out.startswith("e2e: quoter is flattened, and stays paused until it is resumed\n")
+    assert out.startswith("e2e: flat; quoter stays paused until it is resumed\n")
     assert "  paper:BTC-EUR of quoter  0.01 before, 0.00 left\n" in out
     assert re.search(r"^\d orders? over:$", out, re.MULTILINE)
     _, out = cli("flatten", "--yes")
-    assert "e2e: nothing was held; everything is flattened" in out
+    assert "e2e: nothing was held; everything stays paused" in out
     assert cli("resume", "all")[0] == 0
 
 

@@ -184,16 +184,21 @@ def left(qty: str, *, dust: bool = False, why: str = "") -> FlattenedPosition:
 @pytest.mark.parametrize(
     ("positions", "orders", "code", "told"),
     [
-        ((left("0"),), (), 0, "x: all is flat\nPositions:\n  S of nobody  2 before, 0 left\n"),
+        (
+            (left("0"),),
+            (),
+            0,
+            "x: flat; all is paused\nPositions:\n  S of nobody  2 before, 0 left\n",
+        ),
         ((left("1", dust=True, why="too little"),), (), 0, "1 left: dust, too little\n"),
         (
             (left("1", why="no quote"),),
             (),
             1,
-            "x: NOT FLAT; all is flat\nPositions:\n  S of nobody",
+            "x: NOT FLAT; all is paused\nPositions:\n  S of nobody",
         ),
         ((left("0"),), (TOLD,), 3, "1 order MAY STILL REST"),
-        ((), (), 0, "x: nothing was held; all is flat\n"),
+        ((), (), 0, "x: nothing was held; all is paused\n"),
         (None, (), 1, "x: still closing positions, see botkit status"),
     ],
 )
@@ -207,7 +212,7 @@ def test_flatten_tells_what_is_left(
     flattened = None
     if positions is not None:
         flattened = Flattened(target="", positions=positions, orders=(), receive_time_ns=1)
-    done = Done(run_id="r", text="all is flat", orders=orders, flattened=flattened)
+    done = Done(run_id="r", text="all is paused", orders=orders, flattened=flattened)
     with answering(Path("var"), "x", encode_line(done)):
         found, out = cli("flatten", "--yes")
 

@@ -187,7 +187,7 @@ async def test_a_flatten_answers_when_it_is_over_and_leaves_its_target_paused(
         assert {each.ord_status for each in done.orders} == {OrdStatus.CANCELED}
         assert done.flattened is not None
         assert (done.flattened.target, done.flattened.positions) == ("made0", ())
-        assert done.text == "made0 is flattened, and stays paused until it is resumed"
+        assert done.text == "made0 stays paused until it is resumed"
         assert (await bench.look()).strategies[0].state == "paused"
 
     await Bench(1.0, again=True).play(test)
