@@ -29,7 +29,7 @@ ENDED_S: Final = 15.0  # after the venues' word: what is left is writing
 @click.command("halt")
 @bot_options
 @why_option
-@wait_option
+@wait_option()
 def command(*, choice: BotChoice, reason: str, wait_s: float) -> int:
     """Trip the kill switch: cancel everything, end the bot, and keep it from starting again.
 

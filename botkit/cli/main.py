@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "pause": ("pause_command", "Let a strategy, an instrument or everything send no new orders."),
     "resume": ("resume_command", "Take a pause back."),
     "cancel-all": ("cancel_all_command", "Cancel the orders of the running bot."),
+    "flatten": ("flatten_command", "Cancel our orders and close our positions."),
     "resolve": ("resolve_command", "End an order that is UNKNOWN by your word."),
     "adjust": ("adjust_command", "Tell of a deposit or a trade made by hand."),
     "doctor": ("doctor.command", "Examine config, machine, journal and venues before a run."),

@@ -17,7 +17,7 @@ __all__ = ["command"]
 @click.argument("target", shell_complete=targets)
 @bot_options
 @reason_option
-@wait_option
+@wait_option()
 def command(*, target: str, choice: BotChoice, reason: str, wait_s: float) -> int:
     """Cancel the orders of TARGET and let no new one pass, until botkit resume.
 

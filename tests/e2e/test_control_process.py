@@ -1,5 +1,6 @@
 """The commands that act on a running paper bot, each against a real process."""
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -152,9 +153,34 @@ def test_an_adjustment_that_cannot_be_is_refused_by_name(
     assert (found, problem in out) == (code, True), out
 
 
+def test_flatten_closes_what_is_held_and_asks_before(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    code, out = cli("flatten")
+    assert code == 1
+    assert "Close the positions of all at the market? [y/N]" in out
+    cli(
+        "adjust", "trade", "paper:BTC-EUR", "0.01", "60000", "--strategy", "quoter", "--reason", "x"
+    )
+
+    code, out = cli("flatten", "--target", "quoter", "--yes", "--reason", "going home")
+
+    assert code == 0, out
+    assert out.startswith("e2e: flat; quoter stays paused until it is resumed\n")
+    assert "  paper:BTC-EUR of quoter  0.01 before, 0.00 left\n" in out
+    assert re.search(r"^\d orders? over:$", out, re.MULTILINE)
+    _, out = cli("flatten", "--yes")
+    assert "e2e: nothing was held; everything stays paused" in out
+    assert cli("resume", "all")[0] == 0
+
+
 def test_resolve_refuses_an_order_that_is_not_in_doubt(bot: Path, cli: Cli) -> None:
     status = look(bot)
     assert status is not None
+    while not quotes(status):
+        status = look(bot)
+        assert status is not None
     kept = next(each for each in status.orders if each.keep)
 
     code, out = cli("resolve", kept.client_order_id, "--as", "canceled", "--reason", "x")

@@ -18,6 +18,8 @@ from botkit.model import (
     EquityPoint,
     ExecType,
     ExecutionReport,
+    Flattened,
+    FlattenedPosition,
     NewOrder,
     OrdStatus,
     ReplaceOrder,
@@ -164,6 +166,55 @@ def test_resume_never_clears_a_halt(
     done = Done(run_id="r", text="all is resumed", halted=halt, stopping=stopping)
     with answering(Path("var"), "x", encode_line(done)):
         found, out = cli("resume", "all")
+
+    assert (found, told in out) == (code, True), out
+
+
+def left(qty: str, *, dust: bool = False, why: str = "") -> FlattenedPosition:
+    return FlattenedPosition(
+        strategy="",
+        symbol="S",
+        before=Decimal(2),
+        left=Decimal(qty),
+        is_dust=dust,
+        why=why,
+    )
+
+
+@pytest.mark.parametrize(
+    ("positions", "orders", "code", "told"),
+    [
+        (
+            (left("0"),),
+            (),
+            0,
+            "x: flat; all is paused\nPositions:\n  S of nobody  2 before, 0 left\n",
+        ),
+        ((left("1", dust=True, why="too little"),), (), 0, "1 left: dust, too little\n"),
+        (
+            (left("1", why="no quote"),),
+            (),
+            1,
+            "x: NOT FLAT; all is paused\nPositions:\n  S of nobody",
+        ),
+        ((left("0"),), (TOLD,), 3, "1 order MAY STILL REST"),
+        ((), (), 0, "x: nothing was held; all is paused\n"),
+        (None, (), 1, "x: still closing positions, see botkit status"),
+    ],
+)
+def test_flatten_tells_what_is_left(
+    cli: Cli,
+    positions: tuple[FlattenedPosition, ...] | None,
+    orders: tuple[OrderTold, ...],
+    code: int,
+    told: str,
+) -> None:
+    flattened = None
+    if positions is not None:
+        flattened = Flattened(target="", positions=positions, orders=(), receive_time_ns=1)
+    done = Done(run_id="r", text="all is paused", orders=orders, flattened=flattened)
+    with answering(Path("var"), "x", encode_line(done)):
+        found, out = cli("flatten", "--yes")
 
     assert (found, told in out) == (code, True), out
 
