@@ -27,7 +27,7 @@ from botkit.engine.dispatch import Dispatcher
 from botkit.engine.riskview import ScopedRule
 from botkit.errors import ConfigError
 from botkit.model import Halted, Instrument
-from botkit.ports import Journal, RiskRule, RiskScope, SimulatedVenue, Venue, VenueSetup
+from botkit.ports import Journal, RiskRule, RiskScope, SimulatedVenue, Venue, VenueRule, VenueSetup
 from botkit.scope import CleanUpBudget
 from botkit.shell import Bot
 from botkit.strategy import HOOKS, Strategy
@@ -229,6 +229,13 @@ def build_rules(config: Config) -> tuple[RiskRule | ScopedRule, ...]:
             except ConfigError as exc:
                 problems.extend(exc.problems)
                 continue
+            if isinstance(rule, VenueRule):
+                problems += [
+                    f"{config.source}: risk.{prefix}{key}: found {name!r}, allowed: "
+                    f"{', '.join(config.venues)}"
+                    for name in rule.venues()
+                    if name not in config.venues
+                ]
             rules.append(ScopedRule(f"{prefix}{key}", scope, rule) if prefix else rule)
     if problems:
         raise ConfigError(problems)
@@ -321,6 +328,7 @@ def assemble(
             fees={name: venue.fees for name, venue in plan.venues.items()},
             report_currency=config.bot.report_currency,
             rate_stale_ns=config.bot.rate_stale,
+            flatten=config.bot.flatten,
         )
     )
     dispatcher.connect(engine.handle, lambda: engine.now_ns)

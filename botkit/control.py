@@ -17,6 +17,7 @@ from botkit.model import (
     Adjustment,
     ClientOrderId,
     EquityPoint,
+    Flattened,
     Operation,
     OrdStatus,
     Side,
@@ -118,6 +119,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
         Why the bot is halted, or ends; empty if it does not.
     ends
         The bot's process ends now, and this connection with it.
+    flattened
+        What came of a flatten; None if it is not over, or was none.
     """
 
     run_id: str
@@ -129,6 +132,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     halted: str = ""
     stopping: str = ""
     ends: bool = False
+    flattened: Flattened | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag="refusal"):

@@ -49,6 +49,7 @@ class KillSwitch:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._unforced = False  # something was written that a loss of power may take
         try:
             self._state = decode(path.read_bytes())
         except FileNotFoundError:
@@ -98,8 +99,10 @@ class KillSwitch:
             self._state.halted, self._state.halted_ns = halted, now_ns
             self._write(durable=True)
 
-    def carry(self, carried: Mapping[str, Mapping[str, str]]) -> None:
-        """Keep what rules must know at the next start; survives the process, not loss of power.
+    def carry(self, carried: Mapping[str, Mapping[str, str]], *, durable: bool = False) -> None:
+        """Keep what rules must know at the next start; it survives the process at once.
+
+        Loss of power it survives if `durable`, once `sync` was called, and after a trip.
 
         Raises
         ------
@@ -109,7 +112,34 @@ class KillSwitch:
         told = {key: dict(values) for key, values in carried.items()}
         if told != self._state.carried:
             self._state.carried = told
-            self._write(durable=False)
+            self._write(durable=durable or self._state.halted is not None)
+        elif durable:
+            self.sync()
+
+    def sync(self) -> None:
+        """Force to the disk what `carry` has written since it was last forced; a thread may call.
+
+        Raises
+        ------
+        JournalError
+            It cannot be forced; the next call tries again.
+        """
+        if not self._unforced:
+            return
+        self._unforced = False  # before: what is carried meanwhile is for the next call
+        try:
+            file = os.open(self.path, os.O_RDONLY)
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
+            self._sync_folder()
+        except OSError as exc:
+            self._unforced = True
+            raise JournalError(
+                f"{self.path}: cannot be forced to the disk ({exc.strerror or exc}), so that a "
+                "loss of power may forget what the day has lost: mend the disk"
+            ) from exc
 
     def clear(self, reason: str, now_ns: int) -> Clearance:
         """Let the bot trade again; what rules carried starts anew. Return what was cleared.
@@ -147,6 +177,7 @@ class KillSwitch:
             beside.replace(self.path)
             if durable:
                 self._sync_folder()
+            self._unforced = not durable
         except OSError as exc:
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)

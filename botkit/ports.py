@@ -29,6 +29,7 @@ from botkit.model import (
     FeeTold,
     Fill,
     FillSource,
+    Flattened,
     Halted,
     Instrument,
     MarketEvent,
@@ -58,6 +59,7 @@ __all__ = [
     "Finding",
     "Headroom",
     "Health",
+    "Held",
     "Journal",
     "JournalEntry",
     "ListeningRule",
@@ -70,6 +72,7 @@ __all__ = [
     "Traded",
     "Venue",
     "VenuePlugin",
+    "VenueRule",
     "VenueSetup",
     "Verdict",
     "WatchingRule",
@@ -287,7 +290,8 @@ class Verdict(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     `limit` and `measured` are in the rule's own unit; `margin` is what is left (negative when
     refused). `text` is filled for refusals: what was asked, the limit, what to do. `in_the_way`
-    names resting orders that a refusal wants canceled.
+    names resting orders that a refusal wants canceled; if it `waits`, a new order is held until
+    they are gone, and then checked again.
     """
 
     rule: str
@@ -296,6 +300,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     measured: Decimal | None = None
     text: str = ""
     in_the_way: tuple[ClientOrderId, ...] = ()
+    waits: bool = False
 
     @property
     def margin(self) -> Decimal | None:
@@ -374,6 +379,10 @@ class RiskView(Workload, Protocol):
         """Return best bid and ask; nan where unknown."""
         ...
 
+    def mark(self, symbol: str) -> tuple[float, float]:
+        """Return best bid and ask to value a position at; nan where unknown or stale."""
+        ...
+
     def age_ns(self, symbol: str) -> int | None:
         """Return how old the last quote or book is; None if there is none, or a gap since."""
         ...
@@ -382,12 +391,37 @@ class RiskView(Workload, Protocol):
         """Return what the account surely has: the venue's total less what fills took since."""
         ...
 
-    def reserved(self, venue: str, currency: str) -> Decimal | None:
-        """Return the most our open spot orders may spend; None if one has no price to tell by."""
+    def foreign_locks(self, venue: str, currency: str) -> Decimal:
+        """Return what orders that are not ours lock of the total, as last told."""
         ...
 
-    def profit(self, currency: str) -> Decimal | None:
-        """Return realised + unrealised - fees of this run; None if a mark or rate is missing."""
+    def reserved(self, venue: str, currency: str) -> Decimal | None:
+        """Return the most our open spot orders may spend; None if one has no price to tell by.
+
+        Fees of buys are included.
+        """
+        ...
+
+    def credit(self, venue: str, currency: str) -> Decimal | None:
+        """Return the least headroom any counterparty gives, less what fills took since it was told.
+
+        None if no limit was told.
+        """
+        ...
+
+    def fee_rate(self, venue: str) -> Decimal:
+        """Return the most a trade may cost, as a share of its notional: the taker's, as a rule."""
+        ...
+
+    def is_flat(self) -> bool:
+        """Tell whether no strategy of the scope holds anything: two that net out are not flat."""
+        ...
+
+    def profit(self, currency: str, *, settled: bool = False) -> Decimal | None:
+        """Return realised + unrealised - fees of this run; None if a mark or rate is not fresh.
+
+        With `settled`, what open positions are up or down is left out.
+        """
         ...
 
     def convert(self, amount: Decimal, source: str, target: str) -> Decimal | None:
@@ -502,6 +536,15 @@ class CarryingRule(Protocol):
         ...
 
 
+@runtime_checkable
+class VenueRule(Protocol):
+    """A rule whose setting names venues; each has to be one of the bot's."""
+
+    def venues(self) -> Sequence[str]:
+        """Return the venues it names."""
+        ...
+
+
 class Headroom(Protocol):
     """What pays for orders: prefunded balances, or the credit a venue gives."""
 
@@ -515,6 +558,17 @@ class Checked(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="checked"
 
     client_order_id: ClientOrderId
     verdicts: tuple[Verdict, ...]
+
+
+class Held(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="held"):
+    """A new order that is held back until others are gone: nothing of it has left.
+
+    A `NewOrder` of the same id follows if it is sent, a `Refused` if it is not.
+    """
+
+    client_order_id: ClientOrderId
+    request: NewOrder
+    waits_for: tuple[ClientOrderId, ...]
 
 
 class Traded(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="traded", omit_defaults=True):
@@ -553,7 +607,9 @@ JournalEntry = (
     | VenueStatus
     | StrategyEnded
     | Halted
+    | Flattened
     | Checked
+    | Held
     | CleanUpExpired
     | OperatorCommand
     | ResolveOrder

@@ -44,6 +44,9 @@ class MaxDailyLoss:
     def watch(self, context: RiskView) -> Sequence[Finding]:
         """Measure what the day has lost."""
         day = context.now_ns // NS_PER_DAY
+        lacking = self.gauge.not_given(context)
+        self._start -= lacking
+        self._profit -= lacking
 
         def measure(profit: Decimal) -> Decimal:
             if day != self._day:
@@ -55,13 +58,18 @@ class MaxDailyLoss:
         return self.gauge.look(context, measure)
 
     def carried(self) -> Mapping[str, str]:
-        """Return the day and what it has lost so far."""
-        return {"day": str(self._day), "loss": str(self._start - self._profit)}
+        """Return the day, what it has lost so far, and what open positions are up in that."""
+        return {
+            "day": str(self._day),
+            "loss": str(self._start - self._profit),
+            "open": str(self.gauge.open_profit),
+        }
 
     def carry_on(self, carried: Mapping[str, str]) -> None:
         """Start with what earlier runs of the day have lost."""
         day = carried.get("day", "-1")
         self._day = int(day) if day.isdecimal() else -1
-        self._start, self._profit = carried_number(carried, "loss"), ZERO
         if self._day < 0:
-            self._start = ZERO
+            return
+        self.gauge.open_profit = self._profit = carried_number(carried, "open")
+        self._start = carried_number(carried, "loss") + self._profit

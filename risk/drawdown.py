@@ -40,6 +40,9 @@ class MaxDrawdown:
 
     def watch(self, context: RiskView) -> Sequence[Finding]:
         """Measure how far profit is below its highest."""
+        lacking = self.gauge.not_given(context)
+        self._highest -= lacking
+        self._profit -= lacking
 
         def measure(profit: Decimal) -> Decimal:
             self._highest, self._profit = max(self._highest, profit), profit
@@ -48,9 +51,13 @@ class MaxDrawdown:
         return self.gauge.look(context, measure)
 
     def carried(self) -> Mapping[str, str]:
-        """Return how far profit is below its highest."""
-        return {"drawdown": str(self._highest - self._profit)}
+        """Return how far profit is below its highest, and what open positions are up in it."""
+        return {
+            "drawdown": str(self._highest - self._profit),
+            "open": str(self.gauge.open_profit),
+        }
 
     def carry_on(self, carried: Mapping[str, str]) -> None:
         """Start as far below the highest as the last run ended."""
-        self._highest, self._profit = carried_number(carried, "drawdown"), ZERO
+        self.gauge.open_profit = self._profit = carried_number(carried, "open")
+        self._highest = carried_number(carried, "drawdown") + self._profit

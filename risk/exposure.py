@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 from math import inf
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -23,10 +23,11 @@ class MaxExposure:
 
     Each instrument counts with the larger of its two sides (position with all buys filled, and
     with all sells filled), at the ask or the order's price if that is higher; instruments are
-    added up, never netted. Where a price or a rate is missing only reducing orders pass.
+    added up, never netted. Where a price or a rate is missing or stale only reducing orders pass.
     """
 
     key: ClassVar[str] = "max_exposure"
+    Value: ClassVar[Any] = Self
     limit: Decimal = attrs.field(validator=attrs.validators.gt(ZERO))
     currency: str = attrs.field(validator=attrs.validators.min_len(1))
 
@@ -79,7 +80,7 @@ class MaxExposure:
         qty = max(abs(held + buys), abs(held - sells))
         if not qty:
             return ZERO
-        price = _price(view.touch(symbol)[1], request)
+        price = _price(view.mark(symbol)[1], request)
         if price is None and not instrument.inverse:
             return None
         notional = instrument.notional(ZERO if price is None else price, qty)

@@ -42,13 +42,16 @@ class LossTerms:
 class LossGauge:
     """Measures a loss when told to watch; refuses and trips once it is at the limit.
 
-    Between two looks (every fill, every second) orders are judged by the last.
+    Between two looks (every fill, every second) orders are judged by the last. `open_profit` is
+    what open positions were up at the last look: a run that is given them measures it again.
     """
 
     key: str
     terms: LossTerms
+    open_profit: Decimal = ZERO
     _verdict: Verdict | None = None
     _unknown_since_ns: int | None = None
+    _has_looked: bool = False
 
     def check(self, request: NewOrder | ReplaceOrder, context: RiskContext) -> Verdict:
         """Answer by the last look; a limit that is reached, or untellable, lets reducing pass."""
@@ -64,10 +67,12 @@ class LossGauge:
         terms = self.terms
         currency = terms.currency or _one_currency(view)
         profit = view.profit(currency) if currency else None
-        if profit is None:
+        settled = None if profit is None else view.profit(currency, settled=True)
+        if profit is None or settled is None:
             return self._cannot_tell(view, currency)
         self._unknown_since_ns = None
         loss = measure(profit)
+        self.open_profit = profit - settled
         if loss < terms.limit:
             self._verdict = Verdict(self.key, passed=True, limit=terms.limit, measured=loss)
             return ()
@@ -75,11 +80,24 @@ class LossGauge:
         self._verdict = Verdict(self.key, passed=False, limit=terms.limit, measured=loss, text=text)
         return (Finding(self._verdict, RiskAction.HALT),)
 
+    def not_given(self, view: RiskView) -> Decimal:
+        """Return, at the first look, what the last run's positions were up that this one lacks.
+
+        A venue inside the process ends with it, positions included: their profit or loss stays.
+        """
+        if self._has_looked:
+            return ZERO
+        self._has_looked = True
+        if not view.is_flat():
+            return ZERO
+        lacking, self.open_profit = self.open_profit, ZERO
+        return lacking
+
     def _cannot_tell(self, view: RiskView, currency: str) -> Sequence[Finding]:
         if self._unknown_since_ns is None:
             self._unknown_since_ns = view.now_ns
         why = (
-            f"a position has no mark, or no rate to {currency}"
+            f"a position has no mark, or no rate to {currency}, that is fresh"
             if currency
             else "the instruments settle in several currencies: name one, as currency"
         )

@@ -21,8 +21,9 @@ class PriceCollar:
 
     A buy may not be priced above ask x (1 + collar), a sell not below bid x (1 - collar). An
     order that waits for the market to come (a buy below the ask) is never too far away. Without
-    a touch the collar cannot be told: orders are refused. A STOP_LIMIT is measured from its
-    stop price; MARKET and STOP have no price, they need only a market.
+    a touch the collar cannot be told: all but reducing orders with a limit price are refused. A
+    STOP_LIMIT is measured from its stop price; MARKET and STOP have no price, they need only a
+    market.
     """
 
     key: ClassVar[str] = "price_collar_bps"
@@ -41,13 +42,16 @@ class PriceCollar:
             return Verdict(self.key, passed=True)
         is_buy = request.side is Side.BUY
         touch = context.ask_px if is_buy else context.bid_px
+        price = request.price
         if not 0 < touch < inf:  # nan included
+            if price is not None and context.is_reducing(request):
+                return Verdict(self.key, passed=True, limit=limit)
             text = (
                 f"{request.symbol} shows no {'ask' if is_buy else 'bid'}, so {self.key} "
-                "cannot be checked: wait for market data"
+                "cannot be checked: wait for market data; only orders that reduce a position at a "
+                "limit price pass until then"
             )
             return Verdict(self.key, passed=False, limit=limit, text=text)
-        price = request.price
         if price is None:
             return Verdict(self.key, passed=True, limit=limit, measured=Decimal(0))
         stop_px = request.stop_px if isinstance(request, NewOrder) else None

@@ -12,6 +12,9 @@ from botkit.ports import RiskContext, Verdict
 __all__ = ["SelfTrade"]
 
 ZERO = Decimal(0)
+REFUSES = "cancel them first or price it apart"
+CANCELS = "they are being canceled, send it again when they are gone"
+WAITS = "they are being canceled, and it waits for that"
 
 
 @attrs.frozen
@@ -20,8 +23,9 @@ class SelfTrade:
 
     Every open order on the other side counts: in flight, UNKNOWN, being canceled, either price
     of a replace. One without a limit (MARKET, STOP) meets any price. `measured` is how many are
-    in the way. A reducing order has them canceled under either setting; it is refused until they
-    are confirmed gone, and may then be sent again.
+    in the way. A reducing order has them canceled under either setting: a new one waits until
+    they are confirmed gone, is checked again by every rule and goes; a replace is refused until
+    then.
     """
 
     key: ClassVar[str] = "self_trade"
@@ -43,16 +47,14 @@ class SelfTrade:
         met = context.view.meeting(symbol, side, request.price)
         if not met:
             return Verdict(self.key, passed=True, limit=ZERO, measured=ZERO)
-        cancels = self.setting == "cancel" or context.is_reducing(request)
+        is_reducing = context.is_reducing(request)
+        waits = is_reducing and isinstance(request, NewOrder)
+        cancels = is_reducing or self.setting == "cancel"
         names = tuple(each.client_order_id for each in met)
         text = (
             f"it could trade with {len(met)} of the bot's own orders in {symbol} "
             f"({', '.join(f'{each.client_order_id} of {each.strategy}' for each in met)}): "
-            + (
-                "they are being canceled, send it again when they are gone"
-                if cancels
-                else "cancel them first or price it apart"
-            )
+            + (WAITS if waits else CANCELS if cancels else REFUSES)
         )
         return Verdict(
             self.key,
@@ -61,4 +63,5 @@ class SelfTrade:
             measured=Decimal(len(met)),
             text=text,
             in_the_way=names if cancels else (),
+            waits=waits,
         )

@@ -22,8 +22,14 @@ class StaleData:
     """`stale_data = "5s"`, or per instrument `{ "paper:BTC-EUR" = "5s" }`.
 
     Data are stale if the last quote or change of the book is older than this, if a gap has left
-    none, or if the bid is above the ask. Then every order in the instrument is refused, and once
-    a second what rests there is canceled, except orders to be kept. `measured` is in seconds.
+    none, or if the bid is above the ask. Then every order in the instrument is refused but a
+    reducing one with a limit price, and once a second what rests there is canceled, except orders
+    to be kept. `measured` is in seconds.
+
+    A way out stays open, since what cannot be told must not lock a position in: it cannot make it
+    larger, and its price is a person's or a strategy's own word on what it may cost at worst. A
+    MARKET or STOP order has no such word, and would trade at a price nobody sees. What of such an
+    order has not traded within a second is canceled like the rest.
     """
 
     key: ClassVar[str] = "stale_data"
@@ -46,8 +52,11 @@ class StaleData:
         return cls(_age(value, source), {})
 
     def check(self, request: NewOrder | ReplaceOrder, context: RiskContext) -> Verdict:
-        """Refuse while the instrument's data are stale."""
-        return self._look(request.symbol, context.view)
+        """Refuse while the instrument's data are stale, unless it reduces at a price of its own."""
+        verdict = self._look(request.symbol, context.view)
+        if verdict.passed or request.price is None or not context.is_reducing(request):
+            return verdict
+        return Verdict(self.key, passed=True, limit=verdict.limit, measured=verdict.measured)
 
     def watch(self, context: RiskView) -> Sequence[Finding]:
         """Pull what rests where data are stale."""
@@ -72,7 +81,10 @@ class StaleData:
             why = f"{symbol} is crossed, bid {bid_px} above ask {ask_px}"
         else:
             return Verdict(self.key, passed=True, limit=limit, measured=measured)
-        text = f"{why}, and {self.key} is {format_duration(limit_ns)}: wait for fresh data"
+        text = (
+            f"{why}, and {self.key} is {format_duration(limit_ns)}: wait for fresh data; only "
+            "orders that reduce a position at a limit price pass until then"
+        )
         return Verdict(self.key, passed=False, limit=limit, measured=measured, text=text)
 
 

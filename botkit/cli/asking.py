@@ -28,7 +28,7 @@ from botkit.journal.database import journal_paths
 __all__ = ["Line", "ask", "dial", "lock_owner", "not_running", "refused"]
 
 CONNECT_S: Final = 2.0
-ANSWER_S: Final = 5.0  # besides what the question itself waits
+ANSWER_S: Final = 5.0
 CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
 LOCKS: Final = Path("/proc/locks")
 
@@ -82,15 +82,17 @@ class Line:
         """Hang up."""
         self._socket.close()
 
-    def ask(self, question: Question) -> Answer | None:
+    def ask(self, question: Question, patience_s: float = ANSWER_S) -> Answer | None:
         """Return the answer; None if the bot ended before it gave one.
+
+        It may take `patience_s` besides what the question itself waits.
 
         Raises
         ------
         BotkitError
             It does not answer in time, or what it answers cannot be read.
         """
-        within_s = ANSWER_S + (question.wait_s if isinstance(question, Operate) else 0.0)
+        within_s = patience_s + (question.wait_s if isinstance(question, Operate) else 0.0)
         self._socket.settimeout(within_s)
         try:
             self._socket.sendall(encode_line(question))

@@ -7,6 +7,7 @@ from typing import Final
 import attrs
 
 from botkit.cli.lives import with_fee
+from botkit.errors import JournalError
 from botkit.model import (
     Adjustment,
     AdjustmentKind,
@@ -75,12 +76,17 @@ class Book:
 
         Raises
         ------
-        InvariantError
+        JournalError, InvariantError
             It moves a position in an instrument that the journal does not describe.
         """
         match entry:
             case Traded():
                 self.instruments[entry.symbol] = entry.instrument()
+            case Fill() if entry.symbol not in self.instruments:
+                raise JournalError(
+                    f"a fill of {entry.symbol} cannot be counted: the journal does not describe "
+                    "that instrument, as one of an older botkit; botkit fills still lists it"
+                )
             case Fill():
                 self.portfolio.apply(entry)
             case FeeTold():

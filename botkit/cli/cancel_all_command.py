@@ -21,7 +21,7 @@ __all__ = ["command"]
     help="A strategy or an instrument, for its orders alone.",
 )
 @reason_option
-@wait_option
+@wait_option()
 def command(*, choice: BotChoice, target: str, reason: str, wait_s: float) -> int:
     """Cancel the orders of the running bot and wait until the venues confirm.
 

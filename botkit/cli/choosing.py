@@ -38,7 +38,7 @@ class BotChoice:
     @property
     def how_to_start(self) -> str:
         """The command that starts the bot."""
-        return f"botkit run {self.config.source if self.config is not None else 'CONFIG'}"
+        return f"botkit run {self.config.words if self.config is not None else 'CONFIG'}"
 
     def the_name(self) -> str:
         """Return the bot's name; the only one with a journal in the folder if none was given.

@@ -1,8 +1,11 @@
-"""What the shell offers where a bot, a run or an order is asked for: what the journals have.
+"""What the shell offers where a bot, a run, an order or a target is asked for.
+
+It is what the journals have.
 
 It must be quick and must never fail: what cannot be read offers nothing.
 """
 
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -15,7 +18,7 @@ from botkit.errors import BotkitError
 from botkit.journal import JournalReader
 from botkit.journal.database import is_journal
 
-__all__ = ["bots", "orders", "runs"]
+__all__ = ["bots", "orders", "runs", "targets"]
 
 _MOST: Final = 200
 _BIGGEST: Final = 50_000_000  # bytes of a journal that is still read while somebody waits
@@ -30,7 +33,7 @@ def _offering(words: Callable[[list[Path]], Iterable[str]]) -> Complete:
     ) -> list[CompletionItem[str]]:
         try:
             found = dict.fromkeys(words(_journals(ctx)))
-        except (BotkitError, OSError):
+        except (BotkitError, OSError, ValueError):
             return []
         return [CompletionItem(word) for word in found if word.startswith(incomplete)][:_MOST]
 
@@ -69,6 +72,19 @@ def _orders(journals: list[Path]) -> Iterator[str]:
             yield from [order.client_order_ids[-1] for order in reversed(found)]
 
 
+def _targets(journals: list[Path]) -> Iterator[str]:
+    """Yield what can be paused: the strategies of each bot's last run, their instruments, all."""
+    for path in journals:
+        with JournalReader(path) as reader:
+            run = reader.last_run()
+        tables = [] if run is None else tomllib.loads(run.config).get("strategies", [])
+        yield from [table["name"] for table in tables]
+        for table in tables:
+            yield from table.get("instruments", [table.get("instrument", "")])
+    yield "all"
+
+
 bots: Final = _offering(_bots)
 runs: Final = _offering(_runs)
+targets: Final = _offering(_targets)
 orders: Final = _offering(_orders)

@@ -5,9 +5,10 @@ import click
 from botkit.cli.asking import ask
 from botkit.cli.choosing import BotChoice, bot_options
 from botkit.cli.operating_options import EVERYTHING, as_target, reason_option, wait_option
-from botkit.cli.telling import tell_done
-from botkit.control import Operate
-from botkit.model import Operation
+from botkit.cli.telling import print_orders, tell_done
+from botkit.control import Done, Operate
+from botkit.model import FlattenedPosition, Operation
+from botkit.shell import ExitCode
 
 __all__ = ["command"]
 
@@ -22,14 +23,45 @@ __all__ = ["command"]
 )
 @click.option("--yes", is_flag=True, help="Do not ask before trading.")
 @reason_option
-@wait_option
+@wait_option(default="60s")
 def command(*, choice: BotChoice, target: str, yes: bool, reason: str, wait_s: float) -> int:
-    """Cancel our orders, then close our positions by limit orders at the market."""
+    """Cancel our orders, then close our positions by limit orders near the market.
+
+    The target is paused and stays so until botkit resume. What could not be closed is listed with
+    the reason: no fresh quote, an order in doubt, the deadline of [bot.flatten]. The exit code is
+    0 once nothing is left but dust, too little to trade; 3 if an order may still rest; else 1.
+    """
     if not yes:
-        click.confirm(f"Close the positions of {target} at the market?", abort=True)
+        click.confirm(f"Close the positions of {target} at the market?", abort=True, err=True)
     question = Operate(
-        operation=Operation("FLATTEN"), target=as_target(target), reason=reason, wait_s=wait_s
+        operation=Operation.FLATTEN, target=as_target(target), reason=reason, wait_s=wait_s
     )
     name, done = ask(choice, question)
-    click.echo(f"{name}: {done.text}")
-    return int(tell_done(done))
+    click.echo(f"{name}: {_headline(done)}")
+    if done.flattened is not None:
+        print_orders("Positions:", map(_position_text, done.flattened.positions))
+    return int(tell_done(done)) or _left(done)
+
+
+def _headline(done: Done) -> str:
+    if done.flattened is None:
+        return "still closing positions, see botkit status; what was told is what stands now"
+    if not done.flattened.positions:
+        return f"nothing was held; {done.text}"
+    return f"{'flat' if done.flattened.is_flat else 'NOT FLAT'}; {done.text}"
+
+
+def _position_text(position: FlattenedPosition) -> str:
+    owner = position.strategy or "nobody"
+    text = f"{position.symbol} of {owner}  {position.before} before, {position.left} left"
+    if not position.left:
+        return text
+    return f"{text}: {'dust, ' if position.is_dust else ''}{position.why}"
+
+
+def _left(done: Done) -> ExitCode:
+    """Return 1 if a position is left that could be traded, or nobody can tell yet."""
+    flattened = done.flattened
+    if flattened is None or any(each.left and not each.is_dust for each in flattened.positions):
+        return ExitCode.ERROR
+    return ExitCode.CLEAN

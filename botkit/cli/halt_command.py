@@ -29,7 +29,7 @@ ENDED_S: Final = 15.0  # after the venues' word: what is left is writing
 @click.command("halt")
 @bot_options
 @why_option
-@wait_option
+@wait_option()
 def command(*, choice: BotChoice, reason: str, wait_s: float) -> int:
     """Trip the kill switch: cancel everything, end the bot, and keep it from starting again.
 
@@ -45,8 +45,8 @@ def command(*, choice: BotChoice, reason: str, wait_s: float) -> int:
     with line:
         answer = line.ask(question)
         if answer is None:
-            click.echo(f"{name}: the bot ended while it was told to halt.")
-            return _tell_end(choice, name, None)
+            click.echo(f"{name}: the bot ended before it answered.")
+            return _halt_stopped(choice, name, reason)
         done = refused(name, answer)
         click.echo(f"{name}: {done.text}; it is {done.halted}")
         code = tell_done(done)
@@ -70,7 +70,7 @@ def _wait_for_end(choice: BotChoice, line: Line, done: Done) -> int:
     return ExitCode.ORDERS_MAY_REST
 
 
-def _tell_end(choice: BotChoice, name: str, done: Done | None) -> int:
+def _tell_end(choice: BotChoice, name: str, done: Done) -> int:
     """Tell from the journal how the run ended; it has the last word on what may rest."""
     path = journal_paths(choice.state_dir, name)[0]
     with JournalReader(path) as reader:
@@ -90,10 +90,8 @@ def _tell_end(choice: BotChoice, name: str, done: Done | None) -> int:
     return ExitCode.ORDERS_MAY_REST if in_doubt else ExitCode.CLEAN
 
 
-def _resting(reader: JournalReader, run: Run, done: Done | None) -> list[str]:
+def _resting(reader: JournalReader, run: Run, done: Done) -> list[str]:
     """Return a line for each order that was to be canceled and was not confirmed to the end."""
-    if done is None:
-        return [str(each) for each in (run.summary or {}).get("resting", ())]
     asked = {order.client_order_id for order in may_rest(done.orders)}
     if not asked:
         return []

@@ -1,6 +1,7 @@
 """The options of the commands that act on a running bot."""
 
 import os
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ __all__ = [
 EVERYTHING: Final = "all"
 NS_PER_S: Final = 1_000_000_000
 WAIT_MAX_S: Final = 60.0
+Command = Callable[..., Any]
 
 
 class WaitType(click.ParamType[float]):
@@ -60,15 +62,21 @@ class NumberType(click.ParamType[Decimal]):
 
 
 NUMBER: Final = NumberType()
-wait_option = click.option(
-    "--wait",
-    "wait_s",
-    type=WaitType(),
-    default="10s",
-    show_default=True,
-    metavar="TIME",
-    help="How long to wait for the venues to confirm.",
-)
+
+
+def wait_option(*, default: str = "10s") -> Callable[[Command], Command]:
+    """Return what adds --wait; the command gets `wait_s`, in seconds."""
+    return click.option(
+        "--wait",
+        "wait_s",
+        type=WaitType(),
+        default=default,
+        show_default=True,
+        metavar="TIME",
+        help="How long to wait for the venues to confirm.",
+    )
+
+
 reason_option = click.option(
     "--reason", default="", metavar="TEXT", help="Why; it is logged and kept in the journal."
 )

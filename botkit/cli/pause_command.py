@@ -4,6 +4,7 @@ import click
 
 from botkit.cli.asking import ask
 from botkit.cli.choosing import BotChoice, bot_options
+from botkit.cli.completing_names import targets
 from botkit.cli.operating_options import as_target, reason_option, wait_option
 from botkit.cli.telling import tell_done
 from botkit.control import Operate
@@ -13,10 +14,10 @@ __all__ = ["command"]
 
 
 @click.command("pause")
-@click.argument("target")
+@click.argument("target", shell_complete=targets)
 @bot_options
 @reason_option
-@wait_option
+@wait_option()
 def command(*, target: str, choice: BotChoice, reason: str, wait_s: float) -> int:
     """Cancel the orders of TARGET and let no new one pass, until botkit resume.
 

@@ -7,6 +7,7 @@ import click
 
 from botkit.cli.asking import dial, not_running, refused
 from botkit.cli.choosing import BotChoice, bot_options
+from botkit.cli.completing_names import orders
 from botkit.cli.operating_options import NUMBER, who, why_option
 from botkit.cli.telling import order_text, print_orders, record_text
 from botkit.cli.wording import plural
@@ -26,7 +27,7 @@ ENDS: Final = ("canceled", "filled", "rejected", "expired")
 
 
 @click.command("resolve")
-@click.argument("order")
+@click.argument("order", shell_complete=orders)
 @bot_options
 @click.option("--as", "end", type=click.Choice(ENDS), required=True, help="How it ended.")
 @click.option("--cum-qty", type=NUMBER, help="All that it filled, if more than the bot counted.")

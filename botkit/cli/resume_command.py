@@ -4,6 +4,7 @@ import click
 
 from botkit.cli.asking import ask
 from botkit.cli.choosing import BotChoice, bot_options
+from botkit.cli.completing_names import targets
 from botkit.cli.operating_options import as_target, reason_option
 from botkit.cli.telling import how_to_clear
 from botkit.control import Operate
@@ -14,7 +15,7 @@ __all__ = ["command"]
 
 
 @click.command("resume")
-@click.argument("target")
+@click.argument("target", shell_complete=targets)
 @bot_options
 @reason_option
 def command(*, target: str, choice: BotChoice, reason: str) -> int:

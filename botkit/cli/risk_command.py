@@ -154,7 +154,7 @@ def _switch_lines(name: str, choice: BotChoice, switch: KillSwitch) -> Iterator[
 def _named(name: str, choice: BotChoice) -> str:
     """Return how the bot is named on the command line."""
     if choice.config is not None and choice.config.bot.name == name:
-        return choice.config.source
+        return choice.config.words
     where = "" if choice.state_dir == Path("var") else f" --state-dir {choice.state_dir}"
     return f"--bot {name}{where}"
 

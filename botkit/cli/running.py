@@ -40,6 +40,7 @@ __all__ = ["RunOptions", "run"]
 SYNTHETIC_ORIGIN_NS: Final = 1_704_067_200_000_000_000  # 2024-01-01: any fixed time does
 SNAPSHOT_EVERY_S: Final = 0.25
 CARRY_EVERY_S: Final = 1.0
+FORCE_EVERY_S: Final = 5.0
 TIME_IS_UP: Final = "the time asked for has passed"
 
 
@@ -65,7 +66,7 @@ def run(plan: Plan, session: Session, options: RunOptions) -> ExitCode:
         stack.callback(journal.close)
         switch = KillSwitch.of(Path(bot.state_dir), bot.name)
         if switch.halted is not None and not full_speed:  # a replay moves nothing
-            session.complain(_still_halted(switch, plan.config.source))
+            session.complain(_still_halted(switch, plan.config.words))
             return ExitCode.STOPPED_BY_RISK
         control = None
         if not full_speed:  # a replay is over soon, and nothing of it rests
@@ -83,7 +84,7 @@ def run(plan: Plan, session: Session, options: RunOptions) -> ExitCode:
         the_run = _Run(
             plan, journal, screen, session, options=options, switch=switch, control=control
         )
-        stack.enter_context(the_run.lookout)
+        stack.callback(the_run.lookout.close)
         stack.enter_context(library_logs(the_run.say))
         clock = BacktestClock() if full_speed else None
         return trio.run(the_run.main, clock, clock=clock)
@@ -194,11 +195,12 @@ class _Run:
             self._watch.end_process(self._exit_code)
 
         bot.abandon = abandon
-        if isinstance(clock, BacktestClock):
-            await self._play(bot, clock)
-        else:
-            await self._live(bot)
-        finish()
+        with self.lookout:
+            if isinstance(clock, BacktestClock):
+                await self._play(bot, clock)
+            else:
+                await self._live(bot)
+            finish()
         return self._exit_code
 
     def say(self, level: str, message: str, fields: Mapping[str, object]) -> None:
@@ -294,6 +296,7 @@ class _Run:
         started_ns = bot.clock.now_ns()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._carry_each_second, bot)
+            nursery.start_soon(self._force_what_was_carried)
             if self._screen.has_status:
                 nursery.start_soon(self._show, bot, started_ns)
             if self._options.for_ns is not None:
@@ -315,16 +318,25 @@ class _Run:
             await trio.sleep(CARRY_EVERY_S)
             self._carry(bot)
 
-    def _carry(self, bot: Bot) -> None:
+    async def _force_what_was_carried(self) -> None:
+        """Let a loss of power forget no more than a few seconds; a thread waits for the disk."""
+        while True:
+            await trio.sleep(FORCE_EVERY_S)
+            try:
+                await trio.to_thread.run_sync(self._switch.sync, abandon_on_cancel=True)
+            except JournalError as exc:
+                self._screen.log("error", "risk state not on the disk", {"error": str(exc)})
+
+    def _carry(self, bot: Bot, *, durable: bool = False) -> None:
         """Keep what rules have measured for the next start; without a disk the run goes on."""
         try:
-            self._switch.carry(bot.engine.guard.carried())
+            self._switch.carry(bot.engine.guard.carried(), durable=durable)
         except JournalError as exc:
             self._screen.log("error", "risk state not written", {"error": str(exc)})
 
     def _on_halt(self, halted: Halted) -> None:
         """Make the trip outlive the process."""
-        clear = f"botkit risk clear {self._plan.config.source} --reason TEXT"
+        clear = f"botkit risk clear {self._plan.config.words} --reason TEXT"
         try:
             self._switch.trip(halted, wall_time_ns())
         except JournalError as exc:
@@ -343,7 +355,7 @@ class _Run:
     def _finish(self, bot: Bot, *, run_ns: int, cpu_ns: int, full_speed: bool) -> None:
         """Close the run's journal and say how it went."""
         if not full_speed:
-            self._carry(bot)
+            self._carry(bot, durable=True)
         code = bot.exit_code()
         reason = self._redact(bot.stop.reason or "canceled")
         outcome = Outcome(

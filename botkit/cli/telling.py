@@ -52,7 +52,7 @@ def print_orders(head: str, lines: Iterable[str]) -> None:
 def how_to_clear(choice: BotChoice, name: str) -> str:
     """Return the sentence that says how a halted bot is let trade again."""
     if choice.config is not None:
-        which = choice.config.source
+        which = choice.config.words
     else:
         which = f"--bot {name} --state-dir {choice.state_dir}"
     return f"It does not start again until: botkit risk clear {which} --reason TEXT"

@@ -85,6 +85,8 @@ def _became(life: Life) -> str:
         assert isinstance(life.request, Refused)
         return f"refused by {life.request.rule}, so it never left: {life.text}"
     why = life.doubt if life.may_rest else life.text
+    if life.status == "FILLED":
+        why = ""  # what was said last is of a cancel that came too late
     words = STATUS_WORDS.get(life.status, life.status)
     if life.status == "CANCELED":
         ours = any(isinstance(entry, CancelOrder) for entry in life.entries)

@@ -14,6 +14,7 @@ from botkit.config.plugins import names as names
 from botkit.config.secrets import Secret as Secret
 from botkit.config.sections import BotConfig as BotConfig
 from botkit.config.sections import Config as Config
+from botkit.config.sections import FlattenConfig as FlattenConfig
 from botkit.config.sections import OpeningConfig as OpeningConfig
 from botkit.config.sections import StrategyConfig as StrategyConfig
 from botkit.config.sections import VenueConfig as VenueConfig

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import attrs
 
@@ -144,8 +144,9 @@ def _risk(schemas: Schemas) -> dict[str, Any]:
 
 
 def _rule(schemas: Schemas, rule: Any) -> dict[str, Any]:
-    """Return the schema of a rule's value: of its `Value`, a type, if it names one."""
+    """Return the schema of a rule's value: of its `Value`, a type or itself, if it has one."""
     value = getattr(rule, "Value", None)
+    value = rule if value is Self else value
     schema = {} if value is None else schemas.of(value)
     if "$ref" in schema:
         schema = {"allOf": [schema]}

@@ -86,7 +86,8 @@ def examine(
     several = [paths] if isinstance(paths, str | Path) else list(paths)
     if not several:
         raise ConfigError("found no config file, allowed: one or more")
-    merged = read_files([str(path) for path in several])
+    given = tuple(str(path) for path in several)
+    merged = read_files(given)
     source, document = merged.origins.main, merged.document
     refused = [f"{source}: {text}" for text in apply_overrides(document, overrides)]
     refuse_depth(document, source)
@@ -96,7 +97,7 @@ def examine(
     unfilled = [(_with_name(key, keys), text) for key, text in expansion.problems]
     reader = _Reader(source=source, unfilled={key for key, _ in unfilled}, keys=keys)
     config = reader.read(document, str(Path(source).parent))
-    config = attrs.evolve(config, files=merged.files, origins=merged.origins)
+    config = attrs.evolve(config, files=merged.files, given=given, origins=merged.origins)
     problems = [*refused, *(f"{source}: {key}: {text}" for key, text in unfilled)]
     problems += reader.problems
     secrets = secrets_in(document)

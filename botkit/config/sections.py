@@ -1,5 +1,6 @@
 """What a config says, as classes: `Config` and the sections it is made of."""
 
+import shlex
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +20,7 @@ from botkit.config.watching import AlertsConfig, MetricsConfig
 __all__ = [
     "BotConfig",
     "Config",
+    "FlattenConfig",
     "OpeningConfig",
     "StrategyConfig",
     "VenueConfig",
@@ -54,6 +56,35 @@ class OpeningConfig:
 
 
 @attrs.frozen(kw_only=True)
+class FlattenConfig:
+    """`[bot.flatten]`: how `flatten` closes positions.
+
+    Parameters
+    ----------
+    collar_bps
+        How far through the touch an order may be priced: below the bid, above the ask.
+    deadline
+        When it gives up, in ns.
+    quote_stale
+        From which age, in ns, a quote makes no price: what is left then stays.
+    retry
+        Until an order that has not filled is canceled and priced anew, in ns.
+    """
+
+    collar_bps: Decimal = attrs.field(
+        default=Decimal(50),
+        validator=[attrs.validators.ge(Decimal(0)), attrs.validators.lt(Decimal(10_000))],
+    )
+    deadline: Duration = attrs.field(
+        default=parse_duration("30s"), validator=attrs.validators.gt(0)
+    )
+    quote_stale: Duration = attrs.field(
+        default=parse_duration("5s"), validator=attrs.validators.gt(0)
+    )
+    retry: Duration = attrs.field(default=parse_duration("1s"), validator=attrs.validators.gt(0))
+
+
+@attrs.frozen(kw_only=True)
 class BotConfig:
     """`[bot]`: what concerns the bot as a whole.
 
@@ -75,6 +106,8 @@ class BotConfig:
         From which age, in ns, a quote makes no rate and no mark of a total.
     opening
         What strategies hold from the start.
+    flatten
+        How positions are closed when an operator says so.
     """
 
     name: str = attrs.field(validator=attrs.validators.matches_re(NAME_PATTERN))
@@ -93,6 +126,7 @@ class BotConfig:
         default=parse_duration("1m"), validator=attrs.validators.gt(0)
     )
     opening: tuple[OpeningConfig, ...] = ()
+    flatten: FlattenConfig = attrs.field(factory=FlattenConfig)
 
 
 @attrs.frozen(kw_only=True)
@@ -139,7 +173,8 @@ class Config:
     """A whole config, checked as far as it can be without its plug-ins.
 
     `source` is the path of the (first) file as given, for messages; relative paths start at
-    `base_dir`, or where `base_dir_of` says. `files` are all that were read.
+    `base_dir`, or where `base_dir_of` says. `files` are all that were read, `given` those that
+    were asked for.
     """
 
     bot: BotConfig
@@ -151,12 +186,18 @@ class Config:
     source: str
     base_dir: str
     files: tuple[ConfigFile, ...] = attrs.field(default=(), eq=False)
+    given: tuple[str, ...] = attrs.field(default=(), eq=False)
     _secrets: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False)
     _origins: Origins = attrs.field(factory=Origins, repr=False, eq=False)
 
     def redact(self, text: str) -> str:
         """Return `text` with `***` for every secret of this config (four characters or more)."""
         return redacted(text, self._secrets)
+
+    @property
+    def words(self) -> str:
+        """The files that were asked for, as a command line names them."""
+        return shlex.join(self.given or (self.source,))
 
     def located(self, problem: str) -> str:
         """Return a sentence that begins with `source` and a key with the file that has the key."""

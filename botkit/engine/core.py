@@ -10,8 +10,10 @@ from typing import Any, Final
 
 import attrs
 
+from botkit.config import FlattenConfig
 from botkit.engine.channel import Channel, Route, Targets
 from botkit.engine.desk import OrderDesk, OrderNotice
+from botkit.engine.flatten import Flattener
 from botkit.engine.guard import Guard
 from botkit.engine.lifecycle import MISTAKES, Lifecycle
 from botkit.engine.money import Money
@@ -85,6 +87,7 @@ class EngineSettings:
     fees: Mapping[str, FeeSchedule] = attrs.field(factory=dict)
     report_currency: str | None = None
     rate_stale_ns: int = 60_000_000_000
+    flatten: FlattenConfig = attrs.field(factory=FlattenConfig)
 
 
 class Engine:
@@ -132,6 +135,7 @@ class Engine:
         self.money = Money(self)
         self.resolver = Resolver(self)
         self.guard = Guard(self)
+        self.flattener = Flattener(self)
         self._timers = Timers()
         self._queue: deque[Event | OrderNotice] = deque()
         self._result: Any = None
@@ -239,9 +243,13 @@ class Engine:
         return self.channels[symbol].market.touch
 
     def quoted_ns(self, symbol: str) -> int:
-        """Return when the present quote of `symbol` was received; 0 if there is none."""
-        quote = self.channels[symbol].market.quote
-        return 0 if quote is None else quote.receive_time_ns
+        """Return when the present quote of `symbol`, or depth that bore it out, was received.
+
+        0 if there is none.
+        """
+        channel = self.channels[symbol]
+        quote = channel.market.quote
+        return 0 if quote is None else max(quote.receive_time_ns, channel.book_ns)
 
     # --- what strategies' slots ask ---------------------------------------------------------
 

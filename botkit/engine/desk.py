@@ -9,6 +9,8 @@ import msgspec
 
 from botkit.engine.channel import Channel, Route
 from botkit.engine.dispatch import not_sent
+from botkit.engine.holding import Holding
+from botkit.engine.refusals import RefusalLog
 from botkit.errors import InvariantError
 from botkit.gate import Gate, refusal
 from botkit.model import (
@@ -101,6 +103,9 @@ class OrderDesk:
         self._ids: ClientOrderIds | None = None
         self._refusals: dict[str, int] = {}  # by strategy, of the event being handled
         self._asked_ns: dict[ClientOrderId, int] = {}  # when a contradiction was last asked about
+        self._refusal_log = RefusalLog(engine)
+        self.holding = Holding(engine)
+        self.onlookers: dict[str, Callable[[], None]] = {}  # told of every order that changed
         self.counts = Counts()
         self.close_waiters: dict[ClientOrderId, list[Wake]] = {}
         self.actions: dict[type, Callable[[Any], Any]] = {
@@ -155,7 +160,8 @@ class OrderDesk:
 
     # --- requests ---------------------------------------------------------------------------
 
-    def _next_id(self) -> ClientOrderId:
+    def next_id(self) -> ClientOrderId:
+        """Return a client order id that no order has had."""
         if self._ids is None:
             raise InvariantError("an order was placed before the run started")
         return self._ids.next()
@@ -165,7 +171,7 @@ class OrderDesk:
         slot = engine.slots[action.strategy]
         channel = engine.channels[action.symbol]
         request = NewOrder(
-            client_order_id=self._next_id(),
+            client_order_id=self.next_id(),
             symbol=action.symbol,
             strategy=action.strategy,
             side=action.side,
@@ -180,22 +186,60 @@ class OrderDesk:
             expire_time_ns=action.expire_time_ns,
             transact_time_ns=engine.now_ns,
         )
-        blocked = slot.blocked or channel.blocked
+        return self.place(request, slot.blocked or channel.blocked)
+
+    def place(self, request: NewOrder, blocked: str) -> Order:
+        """Send `request` if it passes; hold it until the way is free; or return it as REJECTED.
+
+        `blocked` is why none may pass now; empty if they may.
+        """
+        engine = self._engine
+        channel = engine.channels[request.symbol]
         if blocked:
             return self._refuse(channel, request, _not_now(request, RequestKind.NEW, blocked))
-        answer = self._gate.approve_new(request, engine.guard.view.context(action.symbol))
-        if self._gate.verdicts:
-            self._note_verdicts(request)
+        answer = self.judge(request)
         if isinstance(answer, Refused):
+            verdict = self.last_verdict
+            if verdict is not None and verdict.waits:
+                waiting = self.holding.hold(request, verdict)
+                if isinstance(waiting, Order):
+                    return waiting
+                answer = waiting
             return self._refuse(channel, request, answer)
         order = engine.orders.add(request, channel.instrument)
+        self.hand_over(answer)
+        return order
+
+    def blocked(self, request: NewOrder) -> str:
+        """Return why no order like `request` may pass now; empty if they may."""
+        engine = self._engine
+        if engine.flattener.owns(request.client_order_id):
+            return engine.lifecycle.hindrance(request.symbol)
+        slot = engine.slots.get(request.strategy)
+        return (slot.blocked if slot is not None else "") or engine.channels[request.symbol].blocked
+
+    def judge(self, request: NewOrder) -> Approved[NewOrder] | Refused:
+        """Return the gate's answer; its verdicts are recorded, what is in the way is canceled."""
+        answer = self._gate.approve_new(request, self._engine.guard.view.context(request.symbol))
+        if self._gate.verdicts:
+            self._note_verdicts(request)
+        return answer
+
+    @property
+    def last_verdict(self) -> Verdict | None:
+        """The verdict that decided the latest request; None if no rule did."""
+        verdicts = self._gate.verdicts
+        return verdicts[-1] if verdicts else None
+
+    def hand_over(self, approved: Approved[NewOrder]) -> None:
+        """Record an approved order that counts already, and queue it for its venue."""
+        engine, request = self._engine, approved.request
         self.counts.submitted += 1
         engine.journal.record(request)
-        self._outbox.append(answer)
+        self._outbox.append(approved)
         if engine.guard.listens:
             engine.guard.sent(request, request.strategy)
         engine.touched = True
-        return order
 
     def _note_verdicts(self, request: NewOrder | ReplaceOrder) -> None:
         """Record why `request` passed or not; cancel what a refusal wants out of the way."""
@@ -226,19 +270,21 @@ class OrderDesk:
                 f"{refused.text}; do not place again in on_order what was refused, set a timer"
             )
         order = self._engine.orders.refused(request, channel.instrument, refused.text)
-        self._note_refusal(refused)
+        self.note_refusal(refused)
         if not self._engine.lifecycle.stopping:
-            self._engine.later(OrderNotice(order, self._engine.now_ns))
+            self.tell_later(order)
         return order
 
-    def _note_refusal(self, refused: Refused) -> None:
+    def tell_later(self, order: Order) -> None:
+        """Tell the strategy of a changed order once the present event is handled."""
+        self._engine.later(OrderNotice(order, self._engine.now_ns))
+
+    def note_refusal(self, refused: Refused) -> None:
+        """Count, record and log a refusal."""
         self.counts.refused += 1
         self._engine.touched = True
         self._engine.journal.record(refused)
-        level = "debug" if self._engine.lifecycle.stopping else "warning"
-        fields = msgspec.to_builtins(refused)
-        told = {name: value for name, value in fields.items() if value != ""}
-        self._engine.log(level, "refused", told)
+        self._refusal_log.note(refused)
 
     def _cancel_wish(self, action: CancelAction) -> None:
         orders = self._engine.orders
@@ -252,14 +298,17 @@ class OrderDesk:
 
     def cancel(self, order: Order) -> None:
         """Send a cancel for `order` if one is due. No rule, pause or fault holds it back."""
+        if order.is_held:
+            self.holding.drop(order)
+            return
         request = self._engine.orders.cancel_sent(order, self._engine.now_ns)
         if request is not None:
             self.send(request)
 
     def cancel_each(self, orders: Sequence[Order]) -> None:
-        """Cancel `orders`, except those a person wants kept."""
+        """Cancel `orders`, except those a person wants kept; what was not sent cannot be kept."""
         for order in orders:
-            if not order.keep:
+            if not order.keep or order.is_held:
                 self.cancel(order)
 
     def send(self, command: Command) -> None:
@@ -280,7 +329,7 @@ class OrderDesk:
             return
         slot, channel = engine.slots[action.strategy], engine.channels[order.symbol]
         request = ReplaceOrder(
-            client_order_id=self._next_id(),
+            client_order_id=self.next_id(),
             orig_client_order_id=order.current_client_order_id,
             symbol=order.symbol,
             strategy=order.strategy,
@@ -296,14 +345,16 @@ class OrderDesk:
         blocked = slot.blocked or channel.blocked
         if order.replacing is not None:
             blocked = f"order {order.client_order_id} is being replaced: wait for the answer"
+        elif order.is_held:
+            blocked = f"order {order.client_order_id} is not sent yet: cancel it, send another"
         if blocked:
-            self._note_refusal(_not_now(request, RequestKind.REPLACE, blocked))
+            self.note_refusal(_not_now(request, RequestKind.REPLACE, blocked))
             return
         answer = self._gate.approve_replace(request, engine.guard.view.context(order.symbol))
         if self._gate.verdicts:
             self._note_verdicts(request)
         if isinstance(answer, Refused):
-            self._note_refusal(answer)
+            self.note_refusal(answer)
             return
         engine.orders.replace_sent(order, request)
         engine.journal.record(request)
@@ -372,6 +423,7 @@ class OrderDesk:
         if outcome.amended is not None:
             # Not recorded as a fill, which would count it twice.
             engine.portfolio.amend(outcome.amended)
+            engine.guard.on_fee_told(outcome.amended)
             engine.journal.record(_fee_told(outcome.amended))
         for further in outcome.then:
             self._book(answer, further)
@@ -411,12 +463,25 @@ class OrderDesk:
         slot = engine.slots.get(order.strategy)
         if slot is not None:
             engine.call(slot, "on_order", order)
+        if self.onlookers:
+            for look in tuple(self.onlookers.values()):
+                look()
         if order.is_open:
-            if slot is None or slot.ended or engine.lifecycle.stopping:
-                self.cancel_each([order])
-        elif self.close_waiters:
-            for wake in self.close_waiters.pop(order.client_order_id, ()):
-                wake()
+            if engine.lifecycle.stopping or slot is None or slot.ended:
+                self._cancel_orphan(order)
+        elif self.close_waiters or self._asked_ns:
+            self._forget(order)
+
+    def _forget(self, order: Order) -> None:
+        """Wake who waits for the end of a closed order; keep no question about it."""
+        self._asked_ns.pop(order.client_order_id, None)
+        for wake in self.close_waiters.pop(order.client_order_id, ()):
+            wake()
+
+    def _cancel_orphan(self, order: Order) -> None:
+        engine = self._engine
+        if engine.lifecycle.stopping or not engine.flattener.owns(order.client_order_id):
+            self.cancel_each([order])
 
     def _contradicted(self, outcome: Outcome) -> None:
         """Stop trading an instrument whose reports contradict each other, and ask the venue.

@@ -1,7 +1,6 @@
 """The risk desk of the engine: rules that watch, and the kill switch."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -10,6 +9,7 @@ from botkit.engine.riskview import EngineView, ScopedRule
 from botkit.model import (
     Balance,
     CancelOrder,
+    CreditLimit,
     Fill,
     HaltAction,
     Halted,
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Guard"]
 
-ZERO: Final = Decimal(0)
 WATCH_EVERY_NS: Final = 1_000_000_000
 
 
@@ -135,24 +134,20 @@ class Guard:
 
     def on_fill(self, fill: Fill) -> None:
         """Note what a fill took from the account, until the venue tells the balance."""
-        instrument = self._engine.channels[fill.symbol].instrument
-        buys = fill.side is Side.BUY
-        currency = instrument.quote if buys else instrument.base
-        self._spend(
-            instrument.venue,
-            currency,
-            instrument.notional(fill.price, fill.qty) if buys else fill.qty,
-        )
-        if fill.commission is not None and fill.commission > 0:
-            self._spend(instrument.venue, fill.commission_currency, fill.commission)
+        self.view.accounts.on_fill(fill)
 
-    def _spend(self, venue: str, currency: str, qty: Decimal) -> None:
-        spent = self.view.spent
-        spent[venue, currency] = spent.get((venue, currency), ZERO) + qty
+    def on_fee_told(self, fill: Fill) -> None:
+        """Note a fee that came after its fill."""
+        self.view.accounts.on_fee_told(fill)
 
     def on_balance(self, balance: Balance) -> None:
         """Take the venue's word in place of what was noted since its last; then watch."""
-        self.view.spent.pop((balance.venue, balance.currency), None)
+        self.view.accounts.on_balance(balance)
+        self.watch()
+
+    def on_credit(self, limit: CreditLimit) -> None:
+        """Take the venue's word on a counterparty's limit; then watch."""
+        self.view.accounts.on_credit(limit)
         self.watch()
 
     # --- the kill switch --------------------------------------------------------------------

@@ -8,6 +8,7 @@ from botkit.engine.channel import Channel, Route
 from botkit.model import (
     Balance,
     CleanUpExpired,
+    CreditLimit,
     FeedEnded,
     Halted,
     JournalStatus,
@@ -40,8 +41,8 @@ class Lifecycle:
     stop_wanted
         Why the shell should stop the run (a strategy failed under `on_error = "stop"`, or all
         of them have ended); empty while it should not.
-    venue_status, balances
-        The latest word of each venue.
+    venue_status, balances, credit
+        The latest word of each venue; of credit that of each counterparty, "" all together.
     on_stop_wanted, on_ready
         Called when `stop_wanted` is set, and once when every venue is up for the first time.
     """
@@ -59,6 +60,7 @@ class Lifecycle:
         self._feeds_ended: dict[str, bool] = {}
         self.venue_status: dict[str, VenueStatus] = {}
         self.balances: dict[tuple[str, str], Balance] = {}
+        self.credit: dict[tuple[str, str, str], CreditLimit] = {}
         self.routes: dict[type, Route] = {
             RunStarted: self._on_run_started,
             StopRequested: self._on_stop_requested,
@@ -66,6 +68,7 @@ class Lifecycle:
             CleanUpExpired: self._on_clean_up_expired,
             VenueStatus: self._on_venue_status,
             Balance: self._on_balance,
+            CreditLimit: self._on_credit,
             JournalStatus: self._on_journal_status,
             OperatorCommand: self._on_operator_command,
             FeedEnded: self._on_feed_ended,
@@ -118,6 +121,7 @@ class Lifecycle:
         for channel in engine.channels.values():
             channel.silence()
         self.refresh()
+        engine.flattener.stop(f"the bot is stopping: {self.stopping}")
         engine.desk.cancel_each(engine.orders.working())
 
     def want_stop(self, reason: str) -> None:
@@ -180,6 +184,13 @@ class Lifecycle:
                 slot.blocked = self._paused.get(slot.name, "")
 
     def _blocked(self, symbol: str, channel: Channel) -> str:
+        return self._hindrance(channel) or self._paused.get(symbol, "") or self._paused.get("", "")
+
+    def hindrance(self, symbol: str) -> str:
+        """Return why no new order of this instrument could pass even if none were paused."""
+        return self._hindrance(self._engine.channels[symbol])
+
+    def _hindrance(self, channel: Channel) -> str:
         status = self.venue_status.get(channel.instrument.venue)
         if self.stopping:
             return f"the bot is stopping: {self.stopping}"
@@ -188,7 +199,12 @@ class Lifecycle:
         if status is None or not (status.order_entry and status.private):
             reason = status.reason if status is not None else "not connected yet"
             return f"{channel.instrument.venue} is not ready for orders: {reason}"
-        return channel.suspended or self._paused.get(symbol, "") or self._paused.get("", "")
+        return channel.suspended
+
+    def pause(self, target: str, why: str) -> None:
+        """Let no new order of a strategy, an instrument or (with "") anybody pass until resumed."""
+        self._paused[target] = f"{target or 'everything'} {why}"
+        self.refresh()
 
     @property
     def paused(self) -> Mapping[str, str]:
@@ -246,6 +262,10 @@ class Lifecycle:
         self._engine.guard.on_balance(balance)
         self._engine.money.check_balance(balance)
 
+    def _on_credit(self, limit: CreditLimit) -> None:
+        self.credit[limit.venue, limit.currency, limit.counterparty] = limit
+        self._engine.guard.on_credit(limit)
+
     def _on_journal_status(self, status: JournalStatus) -> None:
         engine = self._engine
         self._journal_fault = "" if status.ok else status.reason
@@ -274,7 +294,7 @@ class Lifecycle:
         reason = command.reason or "no reason given"
         match command.operation:
             case Operation.PAUSE:
-                self._paused[target] = f"{target or 'everything'} is paused: {reason}"
+                self.pause(target, f"is paused: {reason}")
                 self._cancel_target(target)
             case Operation.RESUME:
                 self._resume(target)
@@ -283,6 +303,8 @@ class Lifecycle:
             case Operation.HALT:
                 halted = Halted(rule="operator", reason=reason, receive_time_ns=engine.now_ns)
                 engine.guard.trip(halted)
+            case Operation.FLATTEN:
+                engine.flattener.start(target, reason)
         self.refresh()
 
     def _resume(self, target: str) -> None:
@@ -294,6 +316,7 @@ class Lifecycle:
         for symbol, channel in self._engine.channels.items():
             if target in ("", symbol):
                 channel.suspended = ""
+        self._engine.flattener.resumed(target)
 
     def _cancel_target(self, target: str) -> None:
         orders = self._engine.orders

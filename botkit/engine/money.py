@@ -18,7 +18,7 @@ Key = tuple[str, str]
 
 
 class Money:
-    """Keeps rates, books adjustments and looks after balances.
+    """Keeps `rates`, books adjustments and looks after balances.
 
     Venues tell fills and balances on separate ways, so one may be ahead of the other for a
     moment. A difference is told once neither has moved for `QUIET_NS`, and once for each change.
@@ -27,7 +27,7 @@ class Money:
     def __init__(self, engine: "Engine") -> None:
         settings = engine.settings
         self._engine = engine
-        self._rates = Rates(
+        self.rates = Rates(
             settings.instruments, engine.touch_of, engine.quoted_ns, settings.rate_stale_ns
         )
         self._check = BalanceCheck(engine.portfolio)
@@ -48,7 +48,7 @@ class Money:
             return None
         return total_of(
             engine.portfolio,
-            self._rates,
+            self.rates,
             currency,
             engine.now_ns,
             strategy=strategy,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from botkit.engine.accounts import Accounts
 from botkit.model import Instrument, NewOrder, ReplaceOrder, Side
 from botkit.orders import Order
 from botkit.ports import RiskContext, RiskRule, RiskScope, Verdict
@@ -44,14 +45,20 @@ class ScopedRule:
             verdict.measured,
             verdict.text and f"{self.key}: {verdict.text}",
             verdict.in_the_way,
+            verdict.waits,
         )
 
 
 class EngineView:
     """One scope of a running engine. Implements `botkit.ports.RiskView`."""
 
-    def __init__(self, engine: "Engine", scope: RiskScope) -> None:
+    def __init__(
+        self, engine: "Engine", scope: RiskScope, accounts: Accounts | None = None
+    ) -> None:
         self._engine = engine
+        # One for all scopes: an account knows no strategies.
+        settings = engine.settings
+        self.accounts = accounts or Accounts(settings.instruments, settings.fees, self.reserved)
         self.scope = scope
         self.instruments: Mapping[str, Instrument] = {
             symbol: instrument
@@ -61,8 +68,6 @@ class EngineView:
         self._narrowed: dict[RiskScope, EngineView] = {scope: self}
         self._contexts: dict[str, RiskContext] = {}
         self._spot: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
-        # By venue and currency: what fills took since the venue last told the balance.
-        self.spent: dict[tuple[str, str], Decimal] = {}
 
     @property
     def now_ns(self) -> int:
@@ -73,8 +78,7 @@ class EngineView:
         """Return the view of a part of the bot, always the same."""
         view = self._narrowed.get(scope)
         if view is None:
-            view = self._narrowed[scope] = EngineView(self._engine, scope)
-            view.spent = self.spent
+            view = self._narrowed[scope] = EngineView(self._engine, scope, self.accounts)
         return view
 
     def context(self, symbol: str) -> RiskContext:
@@ -139,6 +143,10 @@ class EngineView:
         """Return best bid and ask; nan where unknown."""
         return self._engine.channels[symbol].market.touch
 
+    def mark(self, symbol: str) -> tuple[float, float]:
+        """Return best bid and ask to value a position at; nan where unknown or stale."""
+        return self._engine.money.rates.fresh_quote(symbol, self._engine.now_ns)
+
     def age_ns(self, symbol: str) -> int | None:
         """Return how old the last quote or book is; None if there is none, or a gap since."""
         channel = self._engine.channels[symbol]
@@ -155,15 +163,24 @@ class EngineView:
 
     def total(self, venue: str, currency: str) -> Decimal | None:
         """Return what the account surely has: the venue's total less what fills took since."""
-        balance = self._engine.lifecycle.balances.get((venue, currency))
-        if balance is None:
-            return None
-        return balance.total - self.spent.get((venue, currency), ZERO)
+        return self.accounts.total(venue, currency)
+
+    def foreign_locks(self, venue: str, currency: str) -> Decimal:
+        """Return what orders that are not ours lock of the total, as last told."""
+        return self.accounts.foreign(venue, currency)
+
+    def credit(self, venue: str, currency: str) -> Decimal | None:
+        """Return the least headroom any counterparty gives, less what fills took since."""
+        return self.accounts.credit(venue, currency)
+
+    def fee_rate(self, venue: str) -> Decimal:
+        """Return the most a trade may cost, as a share of its notional."""
+        return self.accounts.fee_rate(venue)
 
     def reserved(self, venue: str, currency: str) -> Decimal | None:
         """Return the most our open spot orders may spend; None if one has no price to tell by.
 
-        Of the whole bot, in every scope: an account knows no strategies.
+        Fees of buys are included. Of the whole bot, in every scope: an account knows no strategies.
         """
         spot = self._spot.get((venue, currency))
         if spot is None:
@@ -173,6 +190,8 @@ class EngineView:
         total = orders.reserved(bought, self._worth_of)
         if total is None:
             return None
+        if total:
+            total += total * self.accounts.fee_rate(venue)
         for symbol in sold:
             total += orders.leaves(symbol, Side.SELL)
         return total
@@ -199,40 +218,34 @@ class EngineView:
             prices = [ask if order.stop_px is None else max(ask, order.stop_px)]
         return max(prices) * order.worst_leaves()
 
-    def profit(self, currency: str) -> Decimal | None:
-        """Return realised + unrealised - fees of this run; None if a mark or rate is missing."""
-        portfolio, touch = self._engine.portfolio, self.touch
+    def is_flat(self) -> bool:
+        """Tell whether no strategy of the scope holds anything: two that net out are not flat."""
+        covers = self.scope.covers
+        positions = self._engine.portfolio.positions()
+        return not any(each.qty and covers(each.symbol, each.strategy) for each in positions)
+
+    def profit(self, currency: str, *, settled: bool = False) -> Decimal | None:
+        """Return realised + unrealised - fees of this run; None if a mark or rate is not fresh.
+
+        With `settled`, what open positions are up or down is left out.
+        """
+        portfolio, touch = self._engine.portfolio, self.mark
         strategy, venue = self.scope.strategy or None, self.scope.venue or None
         if portfolio.incomplete(touch, strategy=strategy, venue=venue):
             return None
         total = ZERO
         for point in portfolio.equity(touch, self.now_ns, strategy=strategy, venue=venue):
-            converted = self.convert(point.equity, point.currency, currency)
+            earned = point.realised - point.fees if settled else point.equity
+            converted = self.convert(earned, point.currency, currency)
             if converted is None:
                 return None
             total += converted
         return total
 
     def convert(self, amount: Decimal, source: str, target: str) -> Decimal | None:
-        """Return an amount in another currency, at the touch that makes it least.
-
-        The rate is that of a spot instrument of this bot between the two; None if there is none.
-        """
-        if source == target or not amount:
-            return amount
-        for symbol, instrument in self._engine.settings.instruments.items():
-            if instrument.inverse or instrument.contract_multiplier != 1:
-                continue
-            bid_px, ask_px = self.touch(symbol)
-            if (instrument.base, instrument.quote) == (source, target):
-                px = _known(bid_px if amount > 0 else ask_px)
-                if px is not None:
-                    return amount * px
-            elif (instrument.quote, instrument.base) == (source, target):
-                px = _known(ask_px if amount > 0 else bid_px)
-                if px is not None:
-                    return amount / px
-        return None
+        """Return an amount in another currency, at the touch that makes it least; None unknown."""
+        engine = self._engine
+        return engine.money.rates.least_worth(amount, source, target, engine.now_ns)
 
 
 def _known(px: float) -> Decimal | None:

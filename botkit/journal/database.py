@@ -178,10 +178,24 @@ def _opened(path: Path, target: str, timeout_s: float) -> Iterator[sqlite3.Conne
 
 
 def is_journal(path: Path) -> bool:
-    """Tell by its first bytes whether a file is a journal (an empty or foreign one is not)."""
+    """Tell whether a file is a journal (an empty or foreign one is not).
+
+    Its first bytes say so, or, in a first run that goes on, what waits beside it in the log.
+    """
     with path.open("rb") as file:
         head = file.read(72)
-    return head[68:72] == APPLICATION_ID.to_bytes(4, "big")
+    if head[68:72] == APPLICATION_ID.to_bytes(4, "big"):
+        return True
+    if not path.with_name(f"{path.name}-wal").exists():
+        return False
+    target = f"{path.resolve().as_uri()}?mode=ro"
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(target, uri=True)) as db,
+    ):
+        (found,) = db.execute("PRAGMA application_id").fetchone()
+        return bool(found == APPLICATION_ID)
+    return False
 
 
 def explain(exc: sqlite3.Error) -> str:

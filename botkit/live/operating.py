@@ -36,6 +36,7 @@ from botkit.live.control import Peer
 from botkit.model import (
     AdjustmentKind,
     ExecutionReport,
+    Flattened,
     Operation,
     OperatorCommand,
     OrdStatus,
@@ -111,6 +112,9 @@ class Operating:
         if ask.target and ask.target not in engine.slots and ask.target not in engine.channels:
             known = ", ".join([*engine.slots, *engine.channels])
             return self._refuse(f"target: found {ask.target!r}, allowed: {known}, all", peer)
+        is_flatten = ask.operation is Operation.FLATTEN
+        if is_flatten and (problem := engine.flattener.problem()):
+            return self._refuse(problem, peer)
         before = self._working(ask.target)
         known_ids = {order.client_order_id for order in before}
         paused = dict(engine.lifecycle.paused)
@@ -124,7 +128,9 @@ class Operating:
             )
         )
         canceled = [order for order in before if order.cancel_requested or order.is_closed]
-        if ask.operation is not Operation.RESUME:
+        if is_flatten:
+            await self._wait_for_flat(ask.wait_s)
+        elif ask.operation is not Operation.RESUME:
             await self._wait(canceled, ask.wait_s)
         now = self._working(ask.target)
         return self._done(
@@ -133,6 +139,9 @@ class Operating:
             kept=[order for order in before if order not in canceled and order.is_open],
             placed=[order for order in now if order.client_order_id not in known_ids],
             ends=ask.operation is Operation.HALT and not self.keep_running,
+            flattened=engine.flattener.last
+            if is_flatten and not engine.flattener.problem()
+            else None,
         )
 
     def _told_of(self, ask: Operate, paused: Mapping[str, str]) -> str:
@@ -150,21 +159,41 @@ class Operating:
                 return f"{done}; still: {left}" if left else done
             case Operation.HALT:
                 return "the kill switch has tripped"
+            case Operation.FLATTEN:
+                return f"{what} stays paused until it is resumed"
             case _:
                 return f"canceled what rests of {what}"
 
     async def _wait(self, orders: Sequence[Order], wait_s: float) -> None:
         """Return once none of `orders` is open, time is up, or the run is over."""
+
+        def subscribe(look: Callable[[], None]) -> None:
+            for order in orders:
+                if order.is_open:
+                    self.bot.engine.call_on_close(order, look)
+
+        await self._until(lambda: not any(each.is_open for each in orders), subscribe, wait_s)
+
+    async def _wait_for_flat(self, wait_s: float) -> None:
+        """Return once nothing is being flattened, time is up, or the run is over."""
+        flattener = self.bot.engine.flattener
+        await self._until(lambda: flattener.target is None, flattener.call_on_end, wait_s)
+
+    async def _until(
+        self,
+        holds: Callable[[], bool],
+        subscribe: Callable[[Callable[[], None]], None],
+        wait_s: float,
+    ) -> None:
+        """Return once `holds`, looked at whenever what was subscribed to calls."""
         over = trio.Event()
 
         def look() -> None:
-            if self._over or not any(order.is_open for order in orders):
+            if self._over or holds():
                 over.set()
 
         look()
-        for order in orders:
-            if order.is_open:
-                self.bot.engine.call_on_close(order, look)
+        subscribe(look)
         self._looks.append(look)
         with trio.move_on_after(min(max(wait_s, 0.0), WAIT_MAX_S)):
             await over.wait()
@@ -178,6 +207,7 @@ class Operating:
         kept: Iterable[Order] = (),
         placed: Iterable[Order] = (),
         ends: bool = False,
+        flattened: Flattened | None = None,
     ) -> Done:
         return Done(
             run_id=self.bot.run_id,
@@ -189,6 +219,7 @@ class Operating:
             halted=self._halted(),
             stopping=self.bot.engine.lifecycle.stopping,
             ends=ends,
+            flattened=flattened,
         )
 
     def _resolve(self, ask: Resolve, peer: Peer) -> Answer:

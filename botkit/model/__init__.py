@@ -3,6 +3,7 @@
 from botkit.model.account import Adjustment as Adjustment
 from botkit.model.account import AdjustmentKind as AdjustmentKind
 from botkit.model.account import Balance as Balance
+from botkit.model.account import CreditLimit as CreditLimit
 from botkit.model.account import EquityPoint as EquityPoint
 from botkit.model.account import VenueStatus as VenueStatus
 from botkit.model.book import Book as Book
@@ -12,6 +13,8 @@ from botkit.model.events import CancelAction as CancelAction
 from botkit.model.events import CleanUpExpired as CleanUpExpired
 from botkit.model.events import Command as Command
 from botkit.model.events import Event as Event
+from botkit.model.events import Flattened as Flattened
+from botkit.model.events import FlattenedPosition as FlattenedPosition
 from botkit.model.events import HaltAction as HaltAction
 from botkit.model.events import Halted as Halted
 from botkit.model.events import JournalStatus as JournalStatus

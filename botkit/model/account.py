@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-__all__ = ["Adjustment", "AdjustmentKind", "Balance", "EquityPoint", "VenueStatus"]
+__all__ = ["Adjustment", "AdjustmentKind", "Balance", "CreditLimit", "EquityPoint", "VenueStatus"]
 
 
 class AdjustmentKind(StrEnum):
@@ -47,6 +47,28 @@ class Balance(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="balance"
     total: Decimal
     available: Decimal
     receive_time_ns: int = 0
+
+
+class CreditLimit(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="credit_limit"):
+    """How far a counterparty lets one currency be owed before it is settled, and what is used.
+
+    `counterparty` "" is the limit over all of them. `net_used` below 0 is a profit, which adds
+    to what may be used; `gross_used` counts bought and sold alike.
+    """
+
+    venue: str
+    currency: str
+    counterparty: str = ""
+    net: Decimal
+    gross: Decimal
+    net_used: Decimal
+    gross_used: Decimal
+    receive_time_ns: int = 0
+
+    @property
+    def headroom(self) -> Decimal:
+        """What may still be traded: the lesser of what is left net and gross."""
+        return min(self.net - self.net_used, self.gross - self.gross_used)
 
 
 class EquityPoint(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="equity"):

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from botkit.model.account import Adjustment, Balance, VenueStatus
+from botkit.model.account import Adjustment, Balance, CreditLimit, VenueStatus
 from botkit.model.market import Bar, BookDelta, BookSnapshot, FeedEnded, FeedGap, Quote, Trade
 from botkit.model.orders import (
     Approved,
@@ -31,6 +31,8 @@ __all__ = [
     "CleanUpExpired",
     "Command",
     "Event",
+    "Flattened",
+    "FlattenedPosition",
     "HaltAction",
     "Halted",
     "JournalStatus",
@@ -160,6 +162,41 @@ class Halted(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="halted"):
     receive_time_ns: int = 0
 
 
+class FlattenedPosition(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    kw_only=True,
+    tag="flattened_position",
+    omit_defaults=True,
+):
+    """One strategy's position of an instrument before it was flattened, and what is left.
+
+    `why` says why anything is; `is_dust` if that is less than the instrument trades.
+    """
+
+    strategy: str
+    symbol: str
+    before: Decimal
+    left: Decimal
+    is_dust: bool = False
+    why: str = ""
+
+
+class Flattened(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="flattened"):
+    """What came of an operator's FLATTEN. `orders` are those of the target that may still rest."""
+
+    target: str
+    positions: tuple[FlattenedPosition, ...]
+    orders: tuple[ClientOrderId, ...]
+    receive_time_ns: int
+
+    @property
+    def is_flat(self) -> bool:
+        """True if nothing is left, and no order could bring anything back."""
+        return not self.orders and not any(each.left for each in self.positions)
+
+
 Action = SubmitAction | CancelAction | ReplaceAction | TimerAction | HaltAction
 """What a strategy's coroutine does enters as one of these, so that a re-run can feed it back."""
 
@@ -171,6 +208,7 @@ class Operation(StrEnum):
     RESUME = "RESUME"
     CANCEL_ALL = "CANCEL_ALL"
     HALT = "HALT"  # trips the kill switch
+    FLATTEN = "FLATTEN"  # closes positions; the target stays paused
 
 
 class OperatorCommand(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="operator_command"):
@@ -213,6 +251,7 @@ Event = (
     | SendFailed
     | Adjustment
     | Balance
+    | CreditLimit
     | VenueStatus
     | RunStarted
     | StopRequested

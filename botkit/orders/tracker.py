@@ -1,7 +1,8 @@
 """All orders of a bot: what was sent, what came back, what may still fill."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -85,8 +86,11 @@ class Orders:
 
     # --- what we send -------------------------------------------------------------------
 
-    def add(self, request: NewOrder, instrument: Instrument) -> Order:
-        """Return the order that `request` is about to ask for; it counts from now on."""
+    def add(self, request: NewOrder, instrument: Instrument, *, held: bool = False) -> Order:
+        """Return the order that `request` is about to ask for; it counts from now on.
+
+        One that is `held` is not sent until `release`: nobody is asked for it.
+        """
         name = request.client_order_id
         if name in self._by_id:
             raise InvariantError(f"client order id {name} is taken: every order needs a new one")
@@ -98,8 +102,31 @@ class Orders:
         self._by_id[name] = order
         tally = group.buy if order.side is _BUY else group.sell
         tally.qty += qty
-        self.pursuit.expect_answer(order, request.transact_time_ns)
+        order.is_held = held
+        if not held:
+            self.pursuit.expect_answer(order, request.transact_time_ns)
         return order
+
+    @contextmanager
+    def without(self, order: Order) -> Iterator[None]:
+        """Leave a held order out of every count, so that its request can be judged anew."""
+        group = _group(order)
+        tally = group.buy if order.side is _BUY else group.sell
+        tally.qty -= order.counted_qty
+        order.counted_qty = ZERO
+        del group.orders[order.client_order_id]
+        yield
+        self._count(order)
+
+    def release(self, order: Order, now_ns: int) -> None:
+        """Note that a held order is about to be sent."""
+        order.is_held, order.text, order.transact_time_ns = False, "", now_ns
+        self.pursuit.expect_answer(order, now_ns)
+
+    def end_held(self, order: Order, ord_status: OrdStatus, text: str) -> None:
+        """Close a held order: nobody was ever asked for it."""
+        order.is_held, order.ord_status, order.text = False, ord_status, text
+        self._count(order)
 
     def refused(self, request: NewOrder, instrument: Instrument, text: str) -> Order:
         """Return the handle of an order that never left: closed, and in no one's count."""
@@ -313,7 +340,7 @@ class Orders:
 
     def link_lost(self, venue: str, now_ns: int) -> list[Order]:
         """Return the orders at `venue` that are UNKNOWN now, for nobody would have told us."""
-        lost = self.working(venue=venue)
+        lost = [order for order in self.working(venue=venue) if not order.is_held]
         for order in lost:
             self._doubt(order, "the link to the venue was lost", now_ns)
         return lost
@@ -326,7 +353,7 @@ class Orders:
     def mark_unknown(self, ids: Iterable[ClientOrderId], now_ns: int) -> list[Order]:
         """Return those orders of `ids` that were open; they are UNKNOWN now."""
         named = [self._by_id.get(name) for name in ids]
-        doubted = [order for order in named if order is not None and order.is_open]
+        doubted = [each for each in named if each is not None and each.is_open and not each.is_held]
         for order in doubted:
             self._doubt(order, "no confirmation within the clean-up deadline", now_ns)
         return doubted
@@ -540,7 +567,8 @@ class Orders:
         venue = self._venues.get(report.symbol.partition(":")[0])
         if venue is None or venue.capabilities.client_order_ids or report.venue_order_id is None:
             return []
-        return candidates(report, self.working(symbol=report.symbol))
+        working = (each for each in self.working(symbol=report.symbol) if not each.is_held)
+        return candidates(report, working)
 
     def _contested(self, reports: Iterable[ExecutionReport]) -> set[VenueOrderId]:
         """Return the venue's ids of unknown orders that may be one order of ours: nobody's."""

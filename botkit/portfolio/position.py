@@ -13,7 +13,7 @@ part does not get the other keeps.
 
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact
-from math import isnan
+from math import inf
 from typing import Final
 
 from botkit.model import Instrument
@@ -153,7 +153,7 @@ class Position:
         if not self.qty:
             return ZERO
         mark = bid_px if self.qty > 0 else ask_px
-        if isnan(mark):
+        if not 0 < mark < inf:  # nan included
             return None
         now = self.worth_of(self.qty, Decimal(repr(float(mark))))
         return EXACT.subtract(now, self.worth)

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from math import isnan, nan
-from typing import Final
+from math import inf, isnan, nan
+from typing import Final, Literal
 
 import attrs
 
@@ -17,6 +17,7 @@ ONE: Final = Decimal(1)
 TWO: Final = Decimal(2)
 NS_PER_S: Final = 1_000_000_000
 
+At = Literal["mid", "bid", "ask"]
 Leg = tuple[str, bool]
 """A symbol, and whether its price is to be turned over (quote into base)."""
 
@@ -25,7 +26,7 @@ Leg = tuple[str, bool]
 class Rate:
     """One unit of `currency` is worth `value` units of `into`.
 
-    Half way between bid and ask, to 34 digits. `symbols` are the instruments it comes from, none
+    To 34 digits. `symbols` are the instruments it comes from, none
     where both are one currency; `age_ns` is the age of the older quote.
     """
 
@@ -37,7 +38,10 @@ class Rate:
 
 
 class Rates:
-    """Rates by the present quotes. No currency is taken for another: USDT is not USD.
+    """The one place where currencies are converted: by the present quotes of instruments.
+
+    Totals convert half way between bid and ask, risk limits at the cautious side; both know what
+    is stale. No currency is taken for another: USDT is not USD.
 
     A direct instrument goes before an inverted one, one leg before two, spot before contracts,
     and of the rest the one named first. What has no bid, no ask or is older than `stale_ns` is
@@ -70,12 +74,19 @@ class Rates:
                 ends = (each.quote, each.base) if turned else (each.base, each.quote)
                 self._steps.setdefault(ends[0], []).append((ends[1], (each.symbol, turned)))
 
-    def find(self, currency: str, into: str, now_ns: int) -> Rate | None:
-        """Return the present rate; None if no instrument gives one that is fresh."""
+    def find(self, currency: str, into: str, now_ns: int, at: At = "mid") -> Rate | None:
+        """Return the present rate; None if no instrument gives one that is fresh.
+
+        Parameters
+        ----------
+        at
+            Half way between bid and ask; or what selling a unit of `currency` brings ("bid"); or
+            what buying one costs ("ask").
+        """
         if currency == into:
             return Rate(currency=currency, into=into, value=ONE)
         for path in self._paths_between(currency, into):
-            value = self._value(path, now_ns)
+            value = self._value(path, now_ns, at)
             if value is not None:
                 symbols = tuple(symbol for symbol, _ in path)
                 age_ns = max(now_ns - self._quoted_ns_of(symbol) for symbol in symbols)
@@ -83,6 +94,16 @@ class Rates:
                     currency=currency, into=into, value=value, symbols=symbols, age_ns=age_ns
                 )
         return None
+
+    def least_worth(self, amount: Decimal, currency: str, into: str, now_ns: int) -> Decimal | None:
+        """Return the least that `amount` may be worth in another currency; None without a rate.
+
+        What is owned is sold at the bid, what is owed (below 0) bought at the ask.
+        """
+        if currency == into or not amount:
+            return amount
+        rate = self.find(currency, into, now_ns, "bid" if amount > 0 else "ask")
+        return None if rate is None else ROUNDED.multiply(amount, rate.value)
 
     def why_not(self, currency: str, into: str, now_ns: int) -> str:
         """Return what a rate that `find` did not find lacks: "no rate for ..." and why."""
@@ -112,16 +133,22 @@ class Rates:
             return f"the quote of {symbol} is {age_ns / NS_PER_S:.1f} s old, limit {limit_s:g} s"
         return ""
 
-    def _value(self, path: tuple[Leg, ...], now_ns: int) -> Decimal | None:
+    def _value(self, path: tuple[Leg, ...], now_ns: int, at: At) -> Decimal | None:
         value = ONE
         for symbol, turned in path:
             if self.lack_of(symbol, now_ns):
                 return None
             bid_px, ask_px = self._quote_of(symbol)
-            both = Decimal(repr(float(bid_px))) + Decimal(repr(float(ask_px)))
-            if both <= 0:
+            if not bid_px + ask_px > 0:
                 return None
-            leg = ROUNDED.divide(TWO, both) if turned else ROUNDED.divide(both, TWO)
+            if at == "mid":
+                both = _exact(bid_px) + _exact(ask_px)
+                leg = ROUNDED.divide(TWO, both) if turned else ROUNDED.divide(both, TWO)
+            else:
+                px = bid_px if (at == "bid") is not turned else ask_px
+                if not 0 < px < inf:
+                    return None
+                leg = ROUNDED.divide(ONE, _exact(px)) if turned else _exact(px)
             value = ROUNDED.multiply(value, leg)
         return value
 
@@ -140,3 +167,7 @@ class Rates:
             ]
             self._paths[key] = [*direct, *hops]
         return self._paths[key]
+
+
+def _exact(px: float) -> Decimal:
+    return Decimal(repr(float(px)))

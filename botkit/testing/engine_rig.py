@@ -128,7 +128,7 @@ class Actor(Strategy):
 class EngineRig:
     """An engine with `strategies` named a, b, c ..., each on all of `symbols`.
 
-    `further` are more of `EngineSettings`.
+    `instrument_terms` are those of every instrument, `further` more of `EngineSettings`.
 
     Attributes
     ----------
@@ -146,6 +146,7 @@ class EngineRig:
         capabilities: Capabilities = CAPABLE,
         stop_on_error: bool = False,
         equity_every_ns: int = 0,
+        instrument_terms: Mapping[str, Any] | None = None,
         **further: Any,
     ) -> None:
         self.journal = MemoryJournal()
@@ -155,7 +156,10 @@ class EngineRig:
         self.engine = Engine(
             EngineSettings(
                 bot="rig",
-                instruments={symbol: build_instrument(symbol) for symbol in symbols},
+                instruments={
+                    symbol: build_instrument(symbol, **(instrument_terms or {}))
+                    for symbol in symbols
+                },
                 capabilities=dict.fromkeys(self.venues, capabilities),
                 rules=rules,
                 journal=self.journal,

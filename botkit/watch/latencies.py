@@ -34,23 +34,28 @@ class Histogram:
     """Counts durations by upper bounds in seconds, one more for what is above them all."""
 
     def __init__(self, bounds_s: Sequence[float]) -> None:
-        self.bounds_s = tuple(bounds_s)
-        self.sum_s = 0.0
-        self._counts = [0] * (len(bounds_s) + 1)
+        self._names = [*map(str, bounds_s), "+Inf"]
+        self._bounds_ns = [round(bound_s * NS_PER_S) for bound_s in bounds_s]
+        self._counts = [0] * len(self._names)
+        self._sum_ns = 0
 
     def observe(self, duration_ns: int) -> None:
         """Count one."""
-        duration_s = duration_ns / NS_PER_S
-        self.sum_s += duration_s
-        self._counts[bisect_left(self.bounds_s, duration_s)] += 1
+        self._sum_ns += duration_ns
+        self._counts[bisect_left(self._bounds_ns, duration_ns)] += 1
+
+    @property
+    def sum_s(self) -> float:
+        """All durations together."""
+        return self._sum_ns / NS_PER_S
 
     def buckets(self) -> list[tuple[str, int]]:
         """Return (bound, how many took at most that long), the last of "+Inf"."""
         told: list[tuple[str, int]] = []
         total = 0
-        for bound, count in zip([*map(str, self.bounds_s), "+Inf"], self._counts, strict=True):
+        for name, count in zip(self._names, self._counts, strict=True):
             total += count
-            told.append((bound, total))
+            told.append((name, total))
         return told
 
 
@@ -80,7 +85,7 @@ class Latencies:
     def _on_report(self, report: ExecutionReport) -> None:
         name = report.client_order_id
         if name is not None and (sent_ns := self._unanswered.pop(name, None)) is not None:
-            self.order_to_ack.observe(self._now_ns() - sent_ns)
+            self.order_to_ack.observe(report.receive_time_ns - sent_ns)
 
     def measured(self, make_dispatcher: Callable[..., Dispatcher]) -> Callable[..., Dispatcher]:
         """Return a maker of dispatchers like `make_dispatcher` that are measured."""

@@ -114,6 +114,16 @@ def test_runs_and_orders_of_the_journal_are_completed(folder: Path) -> None:
     assert all(order.startswith("plain,first") for order in orders)
 
 
+def test_strategies_and_instruments_of_the_last_run_are_completed(folder: Path) -> None:
+    assert completed(folder, "botkit pause ") == [
+        "plain,market_maker",
+        "plain,paper:BTC-EUR",
+        "plain,all",
+    ]
+    assert completed(folder, "botkit resume m") == ["plain,market_maker"]
+    assert completed(folder, "botkit resolve first")[0].startswith("plain,first-")
+
+
 def test_what_cannot_be_read_offers_nothing(folder: Path) -> None:
     (folder / "broken").mkdir(exist_ok=True)
     (folder / "broken/first.sqlite").write_bytes(

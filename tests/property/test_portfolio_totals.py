@@ -220,3 +220,28 @@ def test_balances_are_what_fills_and_fees_say_and_a_deposit_is_not(some: Trades)
 
 def build_balance(currency: str, total: Decimal) -> Balance:
     return Balance(venue="paper", currency=currency, total=total, available=total)
+
+
+prices = st.integers(1, 10_000).map(lambda hundredths: hundredths / 100)
+spreads = st.tuples(prices, prices).map(lambda pair: (min(pair), max(pair)))
+
+
+@given(
+    quotes=st.fixed_dictionaries(dict.fromkeys(SYMBOLS, spreads)),
+    amount=st.integers(-1_000, 1_000).map(Decimal),
+    ends=st.tuples(st.sampled_from(sorted(IN_EUR)), st.sampled_from(sorted(IN_EUR))),
+)
+def test_the_least_worth_is_never_more_than_at_the_mid_and_what_is_owed_weighs_more(
+    quotes: dict[str, tuple[float, float]], amount: Decimal, ends: tuple[str, str]
+) -> None:
+    rates = Rates(INSTRUMENTS, quotes.__getitem__, lambda _: 0, 1)
+    least, rate = rates.least_worth(amount, *ends, 0), rates.find(*ends, 0)
+    if rate is None:
+        assert least is None or not amount
+        return
+    opposite = rates.least_worth(-amount, *ends, 0)
+    assert least is not None
+    assert opposite is not None
+    hair = Decimal("1e-20")  # of the rounding to 34 digits
+    assert least <= amount * rate.value + hair
+    assert least + opposite <= hair

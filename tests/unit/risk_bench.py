@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from botkit.assembly import build_rules
 from botkit.config import BotConfig, Config, StrategyConfig, VenueConfig
-from botkit.model import Balance, Halted, OrdStatus, Side, Tick
+from botkit.model import Balance, CreditLimit, Halted, OrdStatus, Side, Tick
 from botkit.orders import Order
 from botkit.ports import Capabilities, Checked, Verdict
 from botkit.testing import SYMBOL, build_quote, time_ns
@@ -97,16 +97,24 @@ class RiskBench(EngineRig):
         order = self.place(side, str(abs(number)), px, **terms)
         self.fills_at(order, str(abs(number)), px, symbol=order.symbol)
 
-    def balance(self, currency: str, total: str, after_s: float = 0) -> None:
-        """Let the venue tell a balance, of which nothing is available."""
+    def balance(self, currency: str, total: str, after_s: float = 0, *, locked: str = "0") -> None:
+        """Let the venue tell a balance; `locked` is what orders reserve of it there."""
         self.engine.handle(
             Balance(
                 venue="paper",
                 currency=currency,
                 total=Decimal(total),
-                available=Decimal(0),
+                available=Decimal(total) - Decimal(locked),
                 receive_time_ns=time_ns(after_s),
             )
+        )
+
+    def credit(self, currency: str, counterparty: str = "", **terms: str) -> None:
+        """Let the venue tell a limit: `net`, `gross`, and `net_used`, `gross_used` (0)."""
+        told = {"net_used": "0", "gross_used": "0", **terms}
+        limits: dict[str, Any] = {name: Decimal(value) for name, value in told.items()}
+        self.engine.handle(
+            CreditLimit(venue="paper", currency=currency, counterparty=counterparty, **limits)
         )
 
     def verdict(self) -> Verdict:

@@ -106,6 +106,13 @@ def test_a_late_fee_is_shown_with_its_fill_and_one_not_told_as_untold(
     assert "0.07000000 EUR" in table
 
 
+def test_each_late_fee_goes_to_one_of_the_fills_that_wait_for_it(cli: Cli, tmp_path: Path) -> None:
+    twins = [fill(1, fee=None, exec_id="same"), fill(1, fee=None, exec_id="same")]
+    write_run(tmp_path, *twins, fee_told(1, "1", exec_id="same"), fee_told(1, "2", exec_id="same"))
+
+    assert [each["commission"] for each in rows(cli, "fills")] == ["1", "2"]
+
+
 # --- positions ----------------------------------------------------------------------------------
 
 
@@ -206,7 +213,7 @@ def test_a_journal_that_does_not_describe_its_instruments_is_said(cli: Cli, tmp_
 
     code, _, err = cli("positions")
     assert code == 1
-    assert "kestrel:BTC-EUR is not among the instruments" in err
+    assert "the journal does not describe that instrument" in err
 
 
 # --- history ------------------------------------------------------------------------------------

@@ -376,9 +376,20 @@ def test_a_story_tells_fills_fees_cancels_and_what_befell_the_bot(cli: Cli, tmp_
     assert "other" not in story
 
 
+def test_a_filled_order_is_not_explained_by_a_cancel_that_came_too_late(
+    cli: Cli, tmp_path: Path
+) -> None:
+    filled = report(1, OrdStatus.FILLED, ExecType.TRADE, cum_qty=Decimal(1))
+    write_run(tmp_path, *ON, cancel(1), filled, fill(1), reject(1))
+
+    assert "by maker: filled; 1 of 1 filled at 100.0000" in cli("explain", "1")[1]
+
+
 def test_a_cancel_says_whose_it_was(cli: Cli, tmp_path: Path) -> None:
-    write_run(tmp_path, *ON, CANCELED)
-    assert "by maker: canceled by the venue." in cli("explain", "1")[1]
+    write_run(tmp_path, *ON, CANCELED, lost())
+    story = cli("explain", "1")[1]
+    assert "by maker: canceled by the venue." in story
+    assert "hung up" not in story  # the order was over by then
 
     write_run(tmp_path, *ON, cancel(1), CANCELED, run_id="r2")
     assert "by maker: canceled at our request." in cli("explain", "1")[1]

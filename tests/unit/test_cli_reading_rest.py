@@ -1,6 +1,7 @@
 """Finding a bot and its runs, tables, `botkit risk show` and `botkit logs`."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from botkit.cli.screen import Screen
 from botkit.cli.session import Session
 from botkit.cli.tables import Column, figures, number_column, print_rows
 from botkit.errors import ConfigError
+from botkit.journal import SqliteJournal
 from botkit.killswitch import KillSwitch
 from botkit.model import Halted, Refused, RequestKind
 from botkit.ports import Verdict
@@ -128,6 +130,22 @@ def test_the_only_bot_of_a_folder_need_not_be_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="the folder has a, b: give its CONFIG, or --bot NAME"):
         choice.the_name()
     assert BotChoice(tmp_path, "c", None).the_name() == "c"
+
+
+def test_a_first_run_that_goes_on_is_found(cli: Cli, tmp_path: Path) -> None:
+    """All of it is in the write-ahead log yet, not even the file's kind is in the file."""
+    foreign = sqlite3.connect(tmp_path / "foreign.sqlite")
+    foreign.execute("PRAGMA journal_mode = WAL")
+    foreign.execute("CREATE TABLE t (x)")
+    (tmp_path / "rubbish.sqlite").write_bytes(b"rubbish" * 100)
+    (tmp_path / "rubbish.sqlite-wal").write_bytes(b"rubbish")
+    journal = SqliteJournal.open(tmp_path, "demo")
+    try:
+        journal.begin_run(run_id="r1", mode="PAPER", config="", started_ns=T0)
+        assert "run r1" in cli("orders")[1]
+    finally:
+        journal.close()
+        foreign.close()
 
 
 # --- tables -------------------------------------------------------------------------------------

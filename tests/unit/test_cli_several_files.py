@@ -88,6 +88,16 @@ def test_run_py_takes_several_files_too(cli: Cli, tmp_path: Path) -> None:
     assert (tmp_path / "var/second.sqlite").exists()
 
 
+def test_what_to_do_next_names_every_file_that_was_given(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "main.toml").write_text(MAIN.replace(', speed = "max"', ""))
+    assert cli("halt", "main.toml", "second.toml", "--reason", "a drill")[0] == 0
+
+    code, _, err = cli("run", "main.toml", "second.toml", "--for", "5s")
+
+    assert code == 4
+    assert "botkit risk clear main.toml second.toml --reason TEXT" in err
+
+
 def test_no_file_is_wrong_usage(cli: Cli) -> None:
     for command in ("run", "check", "show-config"):
         code, _, err = cli(command)

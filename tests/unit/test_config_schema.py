@@ -37,6 +37,7 @@ params = { qty = "0.01" }
 max_position = { "paper:BTC-EUR" = "2" }
 max_daily_loss = "500"
 stale_data = "5s"
+max_exposure = { limit = "9", currency = "EUR" }
 self_trade = "refuse"
 
 [risk.strategies.market_maker]
@@ -108,6 +109,7 @@ def test_a_good_config_fits_and_variables_may_stand_for_anything(
         ('"refuse"', '"refused"'),
         ('max_order_qty = "1"', 'max_order_quantity = "1"'),
         ("[risk.strategies", "[risk.strategy"),
+        ('limit = "9"', 'limt = "9"'),
     ],
 )
 def test_a_typo_does_not_fit(objections: Callable[[str], list[str]], good: str, bad: str) -> None:

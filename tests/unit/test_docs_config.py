@@ -14,6 +14,7 @@ import pytest
 from botkit.config import (
     AlertsConfig,
     BotConfig,
+    FlattenConfig,
     HeartbeatConfig,
     MetricsConfig,
     OpeningConfig,
@@ -34,6 +35,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "config.md").read_text("u
 SECTIONS: Mapping[str, type] = {
     "`[bot]`": BotConfig,
     "`[[bot.opening]]`": OpeningConfig,
+    "`[bot.flatten]`": FlattenConfig,
     "`[[strategies]]`": StrategyConfig,
     '`type = "paper"`': PaperOptions,
     '`latency = { kind = "lognormal", ... }`': LogNormalOptions,

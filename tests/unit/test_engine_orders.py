@@ -107,6 +107,9 @@ def test_a_contradiction_suspends_the_order_s_instrument_and_asks_once_in_a_whil
     assert len(bench.rig.lines("contradiction")) == 3
     bench.order.cancel()  # a cancel still goes
     assert bench.canceled() == ["rig-run-1"]
+    bench.rig.report(bench.order, OrdStatus.CANCELED, 4.25)
+    bench.rig.report(bench.order, OrdStatus.NEW, 4.5, symbol="paper:LIE-EUR")
+    assert len(bench.rig.of(AskStatus)) == 3  # when it closed, the question was forgotten
     bench.operate(Operation.RESUME, SYMBOL)
     assert bench.refusal(0) == ""
 

@@ -8,6 +8,7 @@ import pytest
 
 from botkit.errors import JournalError
 from botkit.journal import JournalReader, SqliteJournal
+from botkit.journal.database import is_journal
 from botkit.model import ClientOrderId, Fill, NewOrder, OrdStatus, ResolveOrder, Side
 from botkit.ports import JournalEntry
 
@@ -101,6 +102,13 @@ def test_only_the_last_run_can_be_added_to(tmp_path: Path) -> None:
     journal._db.close()
     with pytest.raises(JournalError, match="cannot add to run 'r1'"):
         journal.add_to("r1", [build_word(1)])
+    journal.close()
+
+
+def test_a_journal_is_known_as_one_while_its_first_run_goes_on(tmp_path: Path) -> None:
+    """A bot that is killed in its first run leaves what it wrote in the write-ahead log."""
+    journal = SqliteJournal.open(tmp_path, "demo")
+    assert is_journal(journal.path)
     journal.close()
 
 

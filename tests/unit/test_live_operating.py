@@ -178,6 +178,34 @@ async def test_a_halt_on_a_dead_venue_answers_when_the_run_is_over(
     await Bench(DEAD, clean_up_s=3.0).play(test)
 
 
+async def test_a_flatten_answers_when_it_is_over_and_leaves_its_target_paused(
+    autojump_clock: MockClock,
+) -> None:
+    async def test(bench: Bench) -> None:
+        done = await bench.done(Operation.FLATTEN, "made0", wait_s=60)
+        assert trio.current_time() == 1
+        assert {each.ord_status for each in done.orders} == {OrdStatus.CANCELED}
+        assert done.flattened is not None
+        assert (done.flattened.target, done.flattened.positions) == ("made0", ())
+        assert done.text == "made0 stays paused until it is resumed"
+        assert (await bench.look()).strategies[0].state == "paused"
+
+    await Bench(1.0, again=True).play(test)
+
+
+async def test_a_flatten_that_takes_longer_is_told_as_not_over_and_no_second_begins(
+    autojump_clock: MockClock,
+) -> None:
+    async def test(bench: Bench) -> None:
+        done = await bench.done(Operation.FLATTEN, wait_s=2)
+        assert trio.current_time() == 2
+        assert done.flattened is None
+        again = Operate(operation=Operation.FLATTEN)
+        assert "everything is being flattened, for" in await bench.refusal(again)
+
+    await Bench(DEAD, clean_up_s=3.0).play(test)
+
+
 async def test_nobody_waits_once_the_run_is_over(autojump_clock: MockClock) -> None:
     async def test(bench: Bench) -> None:
         bench.operating.end()

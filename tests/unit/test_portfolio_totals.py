@@ -1,7 +1,7 @@
 """Rates from the bot's own instruments, and totals at them."""
 
 from decimal import Decimal
-from math import nan
+from math import inf, nan
 
 import pytest
 
@@ -129,6 +129,36 @@ def test_another_way_is_taken_where_the_first_is_stale_and_spot_goes_before_cont
     assert first is not None
     assert second is not None
     assert (first.value, second.value) == (Decimal(101), Decimal(100))
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "into", "worth"),
+    [
+        ("2", "BTC", "EUR", "119980"),  # sold at the bid
+        ("-2", "BTC", "EUR", "-120020"),  # bought at the ask
+        ("126", "USDT", "EUR", "100"),  # each EUR costs 1.26
+        ("-124", "USDT", "EUR", "-100"),  # each EUR brings 1.24
+        ("1", "ETH", "EUR", "2399.6"),
+        ("-1", "ETH", "EUR", "-3600.6"),
+        ("0", "LIE", "EUR", "0"),
+        ("5", "EUR", "EUR", "5"),
+    ],
+)
+def test_the_least_worth_of_an_amount_is_at_the_worse_side_of_each_instrument(
+    amount: str, currency: str, into: str, worth: str
+) -> None:
+    told = build_rates().least_worth(Decimal(amount), currency, into, NOW_NS)
+    assert told is not None
+    assert abs(told - Decimal(worth)) < Decimal("1e-20")
+
+
+@pytest.mark.parametrize(
+    "quote", [(59_990.0, 60_010.0, 61), (nan, 60_010.0, 0), (0.0, 60_010.0, 0), (9.0, inf, 0)]
+)
+def test_the_least_worth_needs_a_whole_and_fresh_quote(quote: tuple[float, float, int]) -> None:
+    rates = build_rates({"paper:BTC-EUR": quote})
+    amount = Decimal(-1 if quote[1] == inf else 1)
+    assert rates.least_worth(amount, "BTC", "EUR", NOW_NS) is None
 
 
 # --- totals -----------------------------------------------------------------------------------

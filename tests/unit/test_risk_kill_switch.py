@@ -26,6 +26,7 @@ from botkit.testing import (
     build_context,
     build_new_order,
     build_quote,
+    build_snapshot,
     build_trade,
     run_strategy,
     time_ns,
@@ -89,7 +90,7 @@ def test_shorts_are_marked_at_the_ask_and_fees_in_base_at_the_rate() -> None:
 
 
 def test_each_day_starts_anew_at_midnight_utc() -> None:
-    bench = RiskBench({"max_daily_loss": "20"})
+    bench = RiskBench({"max_daily_loss": "20"}, rate_stale_ns=time_ns(2 * DAY_S))
     bench.hold("10", "100")
     bench.tick(DAY_S - 1)
     assert Decimal(bench.engine.guard.carried()["max_daily_loss"]["loss"]) == 10
@@ -136,6 +137,43 @@ def test_what_cannot_be_read_or_is_of_another_day_does_not_count(
     bench = RiskBench({"max_daily_loss": "20"}, carried={"max_daily_loss": carried})
     bench.hold("19", "100")
     assert bench.halted() is None
+
+
+def test_a_stale_mark_or_rate_cannot_tell_a_loss_and_halts_after_a_while() -> None:
+    risk = {"max_daily_loss": {"limit": "2000", "currency": "EUR", "mark_stale": "5s"}}
+    bench = RiskBench(risk, symbols=(SYMBOL, CROSS), rate_stale_ns=10_000_000_000)
+    bench.quote(0, 0.04, 0.05, symbol=CROSS)
+    bench.hold("10", "0.05", symbol=CROSS)
+    bench.quote(6, 0.04, 0.05, symbol=CROSS)
+    bench.tick(10)
+    assert bench.buy("1", "0.04", symbol=CROSS).is_open
+    bench.tick(11)  # the rate of BTC is 11 s old, the mark is not
+    assert "or no rate to EUR, that is fresh" in bench.buy("1", "0.04", symbol=CROSS).text
+    assert bench.sell("1", "0.05", symbol=CROSS).is_open
+    bench.quote(15.5, 99, 101)
+    bench.tick(16)
+    assert bench.halted() is None
+    bench.tick(17)  # now it is the mark
+    bench.tick(21)
+    assert bench.halted() is None
+    bench.tick(22)
+    halted = bench.halted()
+    assert halted is not None
+    assert halted.reason.endswith("only reducing orders pass, for 5s")
+    assert bench.engine.portfolio.position(CROSS) == 10  # halted, not flattened
+
+
+def test_depth_that_moves_keeps_a_quote_it_does_not_change_fresh() -> None:
+    bench = RiskBench({"max_daily_loss": "20"}, quoted=False)
+    levels = [(99.0, 1.0), (98.0, 1.0)], [(101.0, 1.0)]
+    bench.engine.handle(build_snapshot(0, *levels))
+    bench.hold("1")
+    for after_s in (50, 100):
+        bench.engine.handle(build_snapshot(after_s, [*levels[0], (97.0, after_s)], levels[1]))
+    bench.tick(150)
+    assert bench.buy("1", "98").is_open
+    bench.tick(161)
+    assert bench.buy("1", "98").ord_status is OrdStatus.REJECTED
 
 
 def test_a_loss_that_cannot_be_told_lets_reducing_orders_pass_and_then_halts() -> None:
@@ -388,3 +426,35 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     switch.path.parent.write_text("in the way")
     with pytest.raises(JournalError, match="cannot be written"):
         switch.trip(HALT, 1)
+
+
+def test_what_was_carried_is_forced_to_the_disk_once_and_again_where_that_failed(
+    tmp_path: Path,
+) -> None:
+    switch = KillSwitch.of(tmp_path, "bot")
+    switch.sync()  # nothing was written: nothing is looked for
+    switch.carry({"max_daily_loss": {"loss": "6"}})
+    hidden = switch.path.rename(tmp_path / "aside")
+    for _ in range(2):
+        with pytest.raises(JournalError, match=r"bot\.risk\.json: cannot be forced to the disk"):
+            switch.sync()
+    hidden.rename(switch.path)
+    switch.sync()
+    switch.path.unlink()
+    switch.sync()  # done, and not done again
+
+
+def test_what_is_carried_after_a_trip_or_at_the_end_is_on_the_disk_at_once(tmp_path: Path) -> None:
+    switch = KillSwitch.of(tmp_path, "bot")
+    switch.carry({"max_daily_loss": {"loss": "6"}})
+    switch.carry({"max_daily_loss": {"loss": "6"}}, durable=True)  # the same: forced nevertheless
+    switch.path.unlink()
+    switch.sync()
+    switch.carry({"max_daily_loss": {"loss": "7"}}, durable=True)
+    switch.path.unlink()
+    switch.sync()
+    switch.trip(HALT, 11)
+    switch.carry({"max_daily_loss": {"loss": "8"}})
+    assert KillSwitch.of(tmp_path, "bot").carried == {"max_daily_loss": {"loss": "8"}}
+    switch.path.unlink()
+    switch.sync()

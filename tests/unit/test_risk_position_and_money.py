@@ -9,16 +9,18 @@ import pytest
 from botkit.assembly import build_rules
 from botkit.errors import ConfigError
 from botkit.model import ClientOrderId, OrderCancelReject, OrdStatus, RequestKind, TimeInForce
-from botkit.ports import Capabilities, Checked
+from botkit.ports import Capabilities, Checked, FeeSchedule
 from botkit.testing import (
     SYMBOL,
     build_context,
     build_instrument,
     build_new_order,
+    build_quote,
     build_venue_status,
     time_ns,
 )
 from botkit.testing.engine_rig import CAPABLE
+from risk.funds import Funds
 from tests.unit.risk_bench import CROSS, ETH, RiskBench, config
 
 IOC = TimeInForce.IOC
@@ -198,6 +200,16 @@ def test_exposure_that_cannot_be_told_lets_only_reducing_orders_pass() -> None:
     assert bench.sell("2", "98").is_open
 
 
+def test_a_stale_price_tells_no_exposure() -> None:
+    bench = RiskBench(EXPOSURE, rate_stale_ns=10_000_000_000)
+    bench.hold("2")
+    bench.tick(10)
+    assert bench.buy("1", "98").is_open
+    bench.tick(10.5)
+    assert f"{SYMBOL} has no price" in bench.buy("1", "98").text
+    assert bench.sell("2").is_open
+
+
 def test_a_rate_is_found_the_other_way_round_too() -> None:
     bench = RiskBench({"max_exposure": {"limit": "100", "currency": "ETH"}}, symbols=(CROSS,))
     bench.quote(0, 0.04, 0.05, symbol=CROSS)
@@ -261,7 +273,7 @@ def test_a_market_order_is_paid_for_at_the_ask_and_a_stop_at_its_price() -> None
 def test_funds_nobody_told_let_only_reducing_orders_pass() -> None:
     bench = RiskBench({"strategies": {"a": {"funds": "prefunded"}}})
     bench.hold("1", of=1)
-    assert "paper has told no balance of EUR" in bench.buy("1").text
+    assert "paper has told no balance or limit of EUR" in bench.buy("1").text
     assert bench.sell("1", of=1).is_open
     bench = RiskBench({"funds": "prefunded"})
     bench.balance("EUR", "1000")
@@ -286,6 +298,111 @@ def test_what_a_market_order_reserves_cannot_be_told_without_a_market() -> None:
     bench.buy("1", None)
     bench.quote(1, 0, 0)
     assert "an order has no price to tell its worth by" in bench.buy("1", "98").text
+
+
+def test_what_others_have_locked_cannot_be_spent_and_what_ours_lock_is_taken_off_once() -> None:
+    bench = RiskBench({"funds": "prefunded"})
+    bench.balance("EUR", "1000", locked="300")
+    bench.buy("2", "100")
+    assert bench.verdict().limit == 700
+    bench.balance("EUR", "1000", locked="500")  # ours are 200 of it
+    bench.buy("5", "100")
+    assert bench.margin() == 0
+    bench.balance("EUR", "1000", locked="100")  # less than ours reserve: the last is in flight
+    assert bench.buy("3.001", "100").ord_status is OrdStatus.REJECTED
+    assert bench.margin() == Decimal("-0.1")
+    bench.buy("1", None)
+    bench.quote(1, 0, 0)
+    bench.balance("EUR", "5000", locked="700")  # what ours reserve cannot be told: all is others'
+    bench.quote(1, 99, 101)
+    assert bench.buy("1", "98").is_open
+    assert bench.verdict().limit == 5000 - 700 - 700 - 101
+
+
+FEES = {"paper": FeeSchedule(maker_bps=Decimal(10), taker_bps=Decimal(20))}
+
+
+def test_a_buy_is_paid_for_with_its_fee_and_so_are_those_that_work() -> None:
+    bench = RiskBench({"funds": "prefunded"}, fees=FEES)
+    bench.balance("EUR", "1002")
+    bench.balance("BTC", "1")
+    bench.buy("5", "100")
+    assert bench.verdict().measured == 501
+    bench.buy("5", "100")
+    assert bench.margin() == 0
+    assert (
+        "it may spend 0.100200 EUR, fees of 20 bps included, and paper has 0.000 EUR"
+        in bench.buy("0.001", "100").text
+    )
+    assert bench.sell("1", "102").is_open  # its fee is paid from what it brings
+    assert bench.margin() == 0
+
+
+def test_a_fee_not_told_yet_is_taken_off_and_once_told_only_what_it_is_more() -> None:
+    bench = RiskBench({"funds": "prefunded"}, fees=FEES)
+    bench.balance("EUR", "1000")
+
+    def left() -> Decimal | None:
+        return bench.engine.guard.view.total("paper", "EUR")
+
+    order = bench.buy("2", "100")
+    bench.fills_at(order, "1", "100")
+    assert left() == Decimal("899.8")
+    told = {"last_qty": "1", "last_px": "100", "exec_id": "x1"}
+    fee = {"commission": Decimal("0.5"), "commission_currency": "EUR"}
+    bench.report(order, OrdStatus.PARTIALLY_FILLED, 1, **told, **fee)
+    assert left() == Decimal("899.5")
+    bench.balance("BNB", "3")
+    bench.fills_at(order, "1", "100")
+    other = {"commission": Decimal(1), "commission_currency": "BNB"}
+    bench.report(order, OrdStatus.FILLED, 1, **{**told, "exec_id": "x2"}, **other)
+    assert left() == Decimal("799.3")
+    assert bench.engine.guard.view.total("paper", "BNB") == 2
+
+
+def test_credit_is_the_least_of_net_and_gross_of_all_counterparties() -> None:
+    bench = RiskBench({"funds": "credit"})
+    assert "paper has told no balance or limit of EUR" in bench.buy("1", "98").text
+    bench.credit("EUR", net="1000", gross="5000")
+    bench.credit("EUR", "12", net="900", gross="1500", net_used="-300", gross_used="700")
+    bench.buy("3", "100")
+    assert bench.verdict().limit == 800  # gross of counterparty 12
+    bench.credit("EUR", "13", net="700", gross="900", net_used="50")
+    bench.buy("1", "100")
+    assert bench.verdict().limit == 650 - 300
+    assert "paper has 250 EUR that no other" in bench.buy("2.501", "100").text
+    assert bench.margin() == Decimal("-0.1")
+    assert bench.engine.lifecycle.credit["paper", "EUR", "13"].headroom == 650
+
+
+def test_a_fill_uses_the_credit_of_each_until_its_own_next_word() -> None:
+    bench = RiskBench({"funds": "credit"})
+    bench.credit("EUR", "12", net="1000", gross="1000")
+    bench.credit("EUR", "13", net="900", gross="1000")
+    bench.fills_at(bench.buy("4", "100"), "4", "100")
+    bench.credit("EUR", "13", net="900", gross="1000", net_used="100", gross_used="100")
+    bench.buy("6", "100")
+    assert bench.verdict().limit == 600  # of 12; 13 has told that it took 100
+    bench.credit("EUR", "12", net="1000", gross="1000", net_used="0", gross_used="50")
+    bench.buy("1", "100")
+    assert bench.verdict().limit == 800 - 600
+
+
+def test_funds_are_of_the_kind_each_venue_has_and_others_are_not_looked_at() -> None:
+    (funds,) = build_rules(config({"funds": {"paper": "credit"}}))
+    assert isinstance(funds, Funds)
+    far = build_context(instrument=build_instrument("far:BTC-EUR"))
+    assert funds.check(build_new_order(symbol="far:BTC-EUR"), far).passed
+    bench = RiskBench({"funds": {"paper": "credit"}})
+    bench.balance("EUR", "1000")
+    assert bench.buy("1", "98").ord_status is OrdStatus.REJECTED
+
+
+def test_a_venue_that_is_none_of_the_bots_is_an_error() -> None:
+    risk = {"funds": {"kestrel": "credit", "paper": "prefunded"}}
+    with pytest.raises(ConfigError) as caught:
+        build_rules(config(risk))
+    assert caught.value.problems == ("rig.toml: risk.funds: found 'kestrel', allowed: paper",)
 
 
 # --- rates ----------------------------------------------------------------------------------
@@ -423,6 +540,19 @@ def test_a_crossed_market_and_a_gap_are_stale() -> None:
     assert "paper:BTC-EUR has no market data" in bench.buy("1", "98").text
 
 
+@pytest.mark.parametrize("rule", [{"stale_data": "5s"}, {"price_collar_bps": "200"}])
+def test_a_way_out_at_a_price_stays_open_where_nobody_sees_a_market(rule: dict[str, Any]) -> None:
+    bench = RiskBench(rule)
+    bench.hold("2")
+    bench.engine.handle(build_quote(1))
+    bench.tick(10)
+    assert "only orders that reduce a position at a limit price pass" in bench.buy("1").text
+    assert bench.sell("1", None).ord_status is OrdStatus.REJECTED  # at any price
+    assert bench.sell("2", "1").is_open
+    assert bench.verdict().passed
+    assert bench.sell("0.001", "1").ord_status is OrdStatus.REJECTED  # beyond the position
+
+
 # --- configs --------------------------------------------------------------------------------
 
 BAD: list[tuple[str, Any]] = [
@@ -439,7 +569,9 @@ BAD: list[tuple[str, Any]] = [
     ("stale_data", 5),
     ("stale_data", {"BTC-EUR": "5s"}),
     ("stale_data", {SYMBOL: "soon"}),
-    ("funds", "credit"),
+    ("funds", "free"),
+    ("funds", {"paper": "free"}),
+    ("funds", 5),
     ("max_daily_loss", "0"),
     ("max_daily_loss", {"limit": "5", "mark_stale": "0s"}),
     ("max_drawdown", {"limt": "5"}),

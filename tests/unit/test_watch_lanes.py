@@ -1,5 +1,6 @@
 """Alerts leave by threads: a URL that refuses or hangs holds nobody up, and loses little."""
 
+import logging
 import socket
 import subprocess
 import sys
@@ -136,6 +137,37 @@ def test_a_message_arrives_as_it_was_written() -> None:
     assert '"type": "warning"' in body
 
 
+def test_a_service_that_takes_html_shows_the_same_text() -> None:
+    with serving(Hook()) as hook:
+        channel_of(f"json://127.0.0.1:{hook.port}/?format=html")
+
+    assert '"message": "1&nbsp;&lt;&nbsp;2&nbsp;&amp;&nbsp;so&nbsp;on"' in hook.asked[0][1]
+
+
+class Heard(logging.Handler):
+    """What reaches the handlers of the process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+def test_what_apprise_logs_reaches_no_handler_of_the_process() -> None:
+    heard = Heard()
+    logging.getLogger().addHandler(heard)
+    try:
+        with serving(Hook(status=500)) as hook:
+            _, why = channel_of(f"json://127.0.0.1:{hook.port}/{TOKEN}")
+    finally:
+        logging.getLogger().removeHandler(heard)
+
+    assert why
+    assert [record.name for record in heard.records if record.name == "apprise"] == []
+
+
 def test_an_answer_that_is_an_error_is_told_without_the_url(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -165,11 +197,11 @@ def test_a_server_that_never_answers_gives_the_thread_back_in_the_end() -> None:
 
 
 def test_apprise_keeps_no_thread_that_the_interpreter_would_wait_for() -> None:
-    before = threading.active_count()
     with serving(Hook()) as hook:
         channel_of(f"json://127.0.0.1:{hook.port}/")
 
-    assert threading.active_count() == before
+    waited_for = [thread for thread in threading.enumerate() if not thread.daemon]
+    assert waited_for == [threading.main_thread()]
 
 
 @pytest.mark.parametrize("url", [f"foo://{TOKEN}", "json://", f"json://a/{TOKEN}, json://b", ""])

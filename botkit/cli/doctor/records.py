@@ -48,7 +48,7 @@ def kill_switch(subject: Subject) -> Iterator[Diagnosis]:
     yield fail(
         f"tripped by {halted.rule} at {format_time(switch.halted_ns)}: {halted.reason}; "
         "no start trades",
-        f"once you know why: botkit risk clear {subject.config.source} --reason TEXT",
+        f"once you know why: botkit risk clear {subject.config.words} --reason TEXT",
     )
 
 
