@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["Orders"]
 
 ZERO: Final = Decimal(0)
-# Looking a member up in its enum costs as much as a call (Python 3.11).
 _UNKNOWN: Final = OrdStatus.UNKNOWN
 _BUY: Final = Side.BUY
 CANCELING: Final = frozenset({OrdStatus.PENDING_CANCEL, OrdStatus.UNKNOWN})
@@ -258,7 +257,7 @@ class Orders:
         The order stands as before only if the venue says that it works; otherwise it is UNKNOWN
         and asked for: "too late" and "no such order" say nothing of its fills.
         """
-        order = self._by_id.get(reject.client_order_id) or self._by_venue_id(
+        order = self._by_id.get(reject.client_order_id) or self.by_venue_id(
             reject.symbol, reject.venue_order_id
         )
         if order is None or order.is_closed:
@@ -379,10 +378,6 @@ class Orders:
     def get(self, client_order_id: ClientOrderId) -> Order | None:
         """Return the order of that name, by any name it ever had; None if it is not ours."""
         return self._by_id.get(client_order_id)
-
-    def by_venue_id(self, venue: str, venue_order_id: str) -> Order | None:
-        """Return the order a venue knows by that id; None if it is not ours."""
-        return self._venues[venue].by_venue_id.get(VenueOrderId(venue_order_id))
 
     def leaves(self, symbol: str, side: Side) -> Decimal:
         """Return the most that may still fill on `side`: replaces in flight counted worst-case."""
@@ -550,7 +545,7 @@ class Orders:
 
     def _find(self, report: ExecutionReport) -> Order | None:
         """Return the order `report` is about, though it does not name it by a known client id."""
-        order = self._by_venue_id(report.symbol, report.venue_order_id)
+        order = self.by_venue_id(report.symbol, report.venue_order_id)
         if order is None and report.orig_client_order_id is not None:
             order = self._by_id.get(report.orig_client_order_id)
         if order is None and report.client_order_id is None:
@@ -558,7 +553,8 @@ class Orders:
             return matches[0] if len(matches) == 1 else None
         return order
 
-    def _by_venue_id(self, symbol: str, venue_id: VenueOrderId | None) -> Order | None:
+    def by_venue_id(self, symbol: str, venue_id: VenueOrderId | None) -> Order | None:
+        """Return the order that the venue of `symbol` knows by that id; None if it is not ours."""
         venue = self._venues.get(symbol.partition(":")[0])
         return None if venue is None or venue_id is None else venue.by_venue_id.get(venue_id)
 
@@ -577,7 +573,7 @@ class Orders:
             venue_id = report.venue_order_id
             if report.client_order_id is not None or venue_id is None:
                 continue
-            if self._by_venue_id(report.symbol, venue_id) is None:
+            if self.by_venue_id(report.symbol, venue_id) is None:
                 for order in self._matches(report):
                     claims.setdefault(order, set()).add(venue_id)
         return set().union(*(ids for ids in claims.values() if len(ids) > 1))

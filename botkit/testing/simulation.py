@@ -26,7 +26,7 @@ from botkit.clock import LiveClock
 from botkit.config import Config, load_plugin
 from botkit.live import serve_links
 from botkit.matching.exchange import OrderState
-from botkit.model import Side
+from botkit.model import Side, VenueOrderId
 from botkit.shell import Bot, ExitCode, run_bot
 from botkit.testing.memory_journal import MemoryJournal
 from botkit.testing.network import SimulatedNetwork, open_network
@@ -289,7 +289,7 @@ def differing_orders(
 
 
 def _differing(bot: Bot, venue: str, venue_id: str, order: OrderState) -> list[str]:
-    ours = bot.engine.orders.by_venue_id(venue, venue_id)
+    ours = bot.engine.orders.by_venue_id(f"{venue}:{order.symbol}", VenueOrderId(venue_id))
     if ours is None:
         return [f"{venue} order {venue_id} ({order.side} {order.symbol}): the bot knows none"]
     if ours.cum_qty != order.cum_qty:
