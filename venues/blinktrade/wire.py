@@ -18,12 +18,17 @@ from botkit.errors import VenueProtocolError
 __all__ = [
     "MOST",
     "UNITS",
+    "ApiKeyCreateRequest",
     "ApiKeyCreated",
+    "ApiKeyListRequest",
+    "ApiKeyRevokeRequest",
     "ApiKeyRevoked",
     "ApiKeys",
     "ApiKeysByOldName",
     "BalanceHead",
+    "BalanceRequest",
     "BrokerFees",
+    "BrokerListRequest",
     "Brokers",
     "Cancel",
     "CancelRejected",
@@ -43,18 +48,26 @@ __all__ = [
     "MdSnapshot",
     "NewOrderMessage",
     "OrderList",
+    "OrderListRequest",
     "OrderRow",
+    "PositionRequest",
     "PositionsReply",
     "ProfileRefreshed",
+    "ProfileRequest",
     "ProfileUpdated",
+    "Question",
     "Reply",
     "Request",
     "RestReply",
     "Securities",
+    "SecurityListRequest",
+    "SecurityStatusRequest",
     "Signed",
     "Table",
+    "TestRequest",
     "Ticker",
     "TradeHistory",
+    "TradeHistoryRequest",
     "TradeRow",
     "cut",
     "encode",
@@ -443,10 +456,16 @@ class Request(
     """A message of ours; fields left at None are not sent."""
 
 
-class Login(Request, frozen=True, gc=False, kw_only=True, tag="BE", rename=_wire_name):
+class Question(Request, frozen=True, gc=False, kw_only=True, rename=_wire_name):
+    """A message that is answered under its id."""
+
+    req_id: int
+
+
+class Login(Question, frozen=True, gc=False, kw_only=True, tag="BE", rename=_wire_name):
     """`user_req_typ` "1" logs in, "3" changes the password."""
 
-    user_req_id: int
+    req_id: int = msgspec.field(name="UserReqID")
     broker_id: int
     username: str
     password: str
@@ -493,6 +512,117 @@ class Cancel(Request, frozen=True, gc=False, kw_only=True, tag="F", rename=_wire
     cl_ord_id: str | None = None
     order_id: int | None = None
     side: str | None = None
+
+
+class TestRequest(Request, frozen=True, gc=False, kw_only=True, tag="1", rename=_wire_name):
+    """A heartbeat, answered at once."""
+
+    test_req_id: int
+    send_time: int | None = None
+
+
+class SecurityListRequest(
+    Question, frozen=True, gc=False, kw_only=True, tag="x", rename=_wire_name, omit_defaults=False
+):
+    """The question what is traded here."""
+
+    req_id: int = msgspec.field(name="SecurityReqID")
+    security_list_request_type: int = 0
+
+
+class SecurityStatusRequest(
+    Question, frozen=True, gc=False, kw_only=True, tag="e", rename=_wire_name
+):
+    """Tickers; "1" subscribes, "2" ends that."""
+
+    req_id: int = msgspec.field(name="SecurityStatusReqID")
+    subscription_request_type: str
+    instruments: list[str] | None = None
+
+
+class BalanceRequest(Question, frozen=True, gc=False, kw_only=True, tag="U2", rename=_wire_name):
+    """The question what is held. The id must be a number: text is refused, whatever a page says."""
+
+    req_id: int = msgspec.field(name="BalanceReqID")
+    client_id: int | None = None
+
+
+class PageRequest(
+    Question, frozen=True, gc=False, kw_only=True, rename=_wire_name, omit_defaults=False
+):
+    """One page of a list."""
+
+    page: int = 0
+    page_size: int = 40
+
+
+class OrderListRequest(
+    PageRequest, frozen=True, gc=False, kw_only=True, tag="U4", rename=_wire_name
+):
+    """My orders, newest first; `filter` has texts such as "has_leaves_qty eq 1"."""
+
+    req_id: int = msgspec.field(name="OrdersReqID")
+    filter: list[str] = []
+
+
+class TradeHistoryRequest(
+    PageRequest, frozen=True, gc=False, kw_only=True, tag="U32", rename=_wire_name
+):
+    """The public's trades, newest first."""
+
+    req_id: int = msgspec.field(name="TradeHistoryReqID")
+
+
+class BrokerListRequest(
+    PageRequest, frozen=True, gc=False, kw_only=True, tag="U28", rename=_wire_name
+):
+    """The brokers of the exchange."""
+
+    req_id: int = msgspec.field(name="BrokerListReqID")
+    status_list: list[str] = msgspec.field(default_factory=lambda: ["1"])
+
+
+class ApiKeyListRequest(
+    PageRequest, frozen=True, gc=False, kw_only=True, tag="U50", rename=_wire_name
+):
+    """My API keys."""
+
+    req_id: int = msgspec.field(name="APIKeyListReqID")
+
+
+class PositionRequest(Question, frozen=True, gc=False, kw_only=True, tag="U42", rename=_wire_name):
+    """My positions with brokers."""
+
+    req_id: int = msgspec.field(name="PositionReqID")
+
+
+class ProfileRequest(Question, frozen=True, gc=False, kw_only=True, tag="U38", rename=_wire_name):
+    """Change my profile."""
+
+    req_id: int = msgspec.field(name="UpdateReqID")
+    fields: dict[str, Any]
+    user_id: int | None = None
+
+
+class ApiKeyCreateRequest(
+    Question, frozen=True, gc=False, kw_only=True, tag="U52", rename=_wire_name, omit_defaults=False
+):
+    """Make an API key; permissions and addresses are JSON inside a text."""
+
+    req_id: int = msgspec.field(name="APIKeyCreateReqID")
+    label: str
+    permission_list: str
+    ip_white_list: str
+    revocable: bool = True
+
+
+class ApiKeyRevokeRequest(
+    Question, frozen=True, gc=False, kw_only=True, tag="U54", rename=_wire_name
+):
+    """Let an API key hold no more."""
+
+    req_id: int = msgspec.field(name="APIKeyRevokeReqID")
+    api_key: str
 
 
 # --- numbers and times --------------------------------------------------------------------------

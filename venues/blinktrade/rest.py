@@ -1,0 +1,71 @@
+"""BlinkTrade's REST bridge: one message of the WebSocket's a call, signed by its nonce."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from botkit.errors import VenueAuthenticationError, VenueError, VenueProtocolError
+from botkit.transport import HttpLink
+from venues.blinktrade import wire
+from venues.blinktrade.options import BlinkTradeOptions
+
+__all__ = ["Bridge"]
+
+NS_PER_S: Final = 1_000_000_000
+NS_PER_US: Final = 1_000
+FAILED: Final = 500
+OF_THE_KEY: Final = ("ApiKey", "Signature", "Nonce", "Not authorized")
+REFUSED: Final = frozenset({401, 403})
+
+_reply = msgspec.json.Decoder(wire.RestReply).decode
+
+
+class Bridge:
+    """Signs and sends. Nonces rise for as long as it lives, and from run to run with the clock."""
+
+    def __init__(self, options: BlinkTradeOptions, now_ns: Callable[[], int]) -> None:
+        self._options = options
+        self._now_ns = now_ns
+        self._last_nonce = 0
+
+    async def send(self, http: HttpLink, message: wire.Request) -> list[bytes]:
+        """Send one message and return the messages that answer it.
+
+        Raises
+        ------
+        VenueUnreachableError
+            It was not sent.
+        OrderOutcomeUnknownError
+            It was sent, or perhaps was, and nobody knows what became of it.
+        VenueAuthenticationError
+            Key, signature or nonce were not accepted.
+        VenueError
+            The venue refused it otherwise, or its answer cannot be read.
+        """
+        options = self._options
+        assert options.key is not None
+        assert options.secret is not None
+        self._last_nonce = max(self._last_nonce + 1, self._now_ns() // NS_PER_US)
+        reply = await http.request(
+            "POST",
+            "message",
+            headers=wire.rest_headers(
+                options.key.reveal(), options.secret.reveal(), nonce=self._last_nonce
+            ),
+            content=wire.encode(message),
+            deadline_s=options.answer_within / NS_PER_S,
+        )
+        try:
+            told = wire.parse(_reply, reply.body, "REST answer")
+        except VenueProtocolError:
+            if reply.ok:
+                raise
+            told = wire.RestReply(status=reply.status)
+        if reply.ok and told.status != FAILED:
+            return [bytes(each) for each in told.responses or ()]
+        said = wire.cut(told.description or "no reason given")
+        text = f"blinktrade: a message by REST was answered {reply.status}, {told.status}: {said}"
+        if reply.status in REFUSED or any(each in said for each in OF_THE_KEY):
+            raise VenueAuthenticationError(f"{text}: look at key, secret and clock")
+        raise VenueError(text)
