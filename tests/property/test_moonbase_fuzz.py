@@ -23,34 +23,16 @@ NUMBERS = st.one_of(
 )
 TEXTS = st.sampled_from(["", "ETH:BTC", "2019-02-17T20:37:41.679118", "9999-99-99", "ok", "error"])
 LEAVES = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS)
+# fmt: off
 FIELDS = st.sampled_from(
     [
-        "id",
-        "symbol",
-        "requested_amount",
-        "limit_price",
-        "filled_amount",
-        "fee",
-        "is_active",
-        "inserted_at",
-        "updated_at",
-        "filled_total",
-        "cancelled_at",
-        "external_id",
-        "price",
-        "amount",
-        "timestamp",
-        "asset",
-        "available_amount",
-        "data",
-        "status",
-        "response",
-        "type",
-        "details",
-        "retry_after",
-        "reason",
+        "id", "symbol", "requested_amount", "limit_price", "filled_amount", "fee",
+        "is_active", "inserted_at", "updated_at", "filled_total", "cancelled_at",
+        "external_id", "price", "amount", "timestamp", "asset", "available_amount",
+        "data", "status", "response", "type", "details", "retry_after", "reason",
     ]
 )
+# fmt: on
 TREES = st.recursive(
     LEAVES,
     lambda inner: st.one_of(st.lists(inner, max_size=6), st.dictionaries(FIELDS, inner)),
@@ -96,7 +78,7 @@ def decode_all(frames: list[bytes]) -> None:
         tick_size=Decimal("1e-8"),
         lot_size=Decimal("1e-8"),
     )
-    codec = Codec("moonbase", {"ETH:BTC": instrument}, Orders(0), lambda: 1, external_ids=True)
+    codec = Codec("moonbase", {"ETH:BTC": instrument}, Orders(0, external_ids=True), lambda: 1)
     codec.encode(
         NewOrder(
             client_order_id=ClientOrderId("demo-r-1"),

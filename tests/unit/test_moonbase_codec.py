@@ -40,6 +40,7 @@ from venues.moonbase.codec import (
 )
 from venues.moonbase.orders import Orders
 
+ZERO = Decimal(0)
 NOW_NS = 1_700_000_000_000_000_000
 NAME = ClientOrderId("demo-run1-1")
 SYMBOL = "moonbase:ETC_D:BTC_D"
@@ -70,8 +71,9 @@ ROW = {
 }
 
 
-def make(*, since_ns: int = 0, **options: Any) -> Codec:
-    return Codec("moonbase", {"ETC_D:BTC_D": ETC}, Orders(since_ns), lambda: NOW_NS, **options)
+def make(*, since_ns: int = 0, external_ids: bool = False, **options: Any) -> Codec:
+    orders = Orders(since_ns, external_ids=external_ids)
+    return Codec("moonbase", {"ETC_D:BTC_D": ETC}, orders, lambda: NOW_NS, **options)
 
 
 def order(**terms: Any) -> NewOrder:
@@ -306,7 +308,7 @@ def test_fill_is_what_the_totals_add_with_its_price_and_fee(sign: int, side: Sid
     one, again, two = (only(codec.decode(upsert(row))) for row in (first, first, second))
     assert (one.side, one.last_qty, one.last_px) == (side, Decimal("0.4"), Decimal("0.5"))
     assert (one.commission, one.commission_currency) == (Decimal("0.0002"), "BTC_D")
-    assert (again.last_qty, again.commission, again.exec_id) == (0, None, None)
+    assert (again.last_qty, again.commission, again.exec_id) == (ZERO, None, None)
     assert (two.last_qty, two.last_px, two.cum_qty) == (Decimal("0.6"), Decimal(1), Decimal(1))
     assert two.commission == Decimal("0.0006")
     assert two.avg_px == Decimal("0.8")
@@ -318,7 +320,7 @@ def test_lower_total_that_comes_late_fills_nothing() -> None:
     filled = {**ROW, "filled_amount": 0.4, "filled_total": -0.2}
     codec.decode(upsert(filled))
     stale = only(codec.decode(upsert(ROW)))
-    assert (stale.cum_qty, stale.last_qty, stale.ord_status) == (0, 0, OrdStatus.NEW)
+    assert (stale.cum_qty, stale.last_qty, stale.ord_status) == (ZERO, ZERO, OrdStatus.NEW)
     again = only(codec.decode(upsert(filled)))
     assert again.last_qty == 0
 
@@ -334,7 +336,7 @@ def test_fee_of_what_an_earlier_run_may_have_counted_is_not_told() -> None:
 def test_fill_without_a_total_has_no_price_of_its_own() -> None:
     row = {key: value for key, value in ROW.items() if key != "filled_total"}
     report = only(make().decode(upsert({**row, "filled_amount": 0.4})))
-    assert (report.cum_qty, report.last_qty, report.avg_px) == (Decimal("0.4"), 0, None)
+    assert (report.cum_qty, report.last_qty, report.avg_px) == (Decimal("0.4"), ZERO, None)
 
 
 def test_order_of_nothing_is_a_protocol_error() -> None:
@@ -428,8 +430,8 @@ def test_external_id_is_sent_and_read_only_where_asked_for() -> None:
 
 @pytest.mark.parametrize(("told", "echoes"), [(NAME, True), (None, False)])
 def test_external_id_counts_as_kept_once_a_reply_has_it(told: str | None, *, echoes: bool) -> None:
-    orders = Orders(0)
-    codec = Codec("moonbase", {"ETC_D:BTC_D": ETC}, orders, lambda: NOW_NS, external_ids=True)
+    orders = Orders(0, external_ids=True)
+    codec = Codec("moonbase", {"ETC_D:BTC_D": ETC}, orders, lambda: NOW_NS)
     codec.encode(order())
     codec.decode(reply("1", {**ROW, "external_id": told}))
     assert orders.echoes is echoes

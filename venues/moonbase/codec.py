@@ -14,7 +14,6 @@ import msgspec
 from botkit.model import (
     Balance,
     CancelOrder,
-    ClientOrderId,
     Event,
     ExecType,
     ExecutionReport,
@@ -196,8 +195,6 @@ class Codec:
         Tells the time that events are stamped with.
     taker_signs
         Whether the sign of a public trade is its taker's side.
-    external_ids
-        Whether `place` says our client order id.
 
     Attributes
     ----------
@@ -213,14 +210,12 @@ class Codec:
         now_ns: Callable[[], int],
         *,
         taker_signs: bool = True,
-        external_ids: bool = False,
     ) -> None:
         self._venue = venue
         self._instruments = instruments
         self._orders = orders
         self._now_ns = now_ns
         self._taker_signs = taker_signs
-        self._external_ids = external_ids
         self._books = Books(instruments, now_ns)
         self._asked: dict[str, _Asked] = {}
         self._joins: dict[str, str] = {}  # by topic: the ref of its join
@@ -325,20 +320,15 @@ class Codec:
     def _reports(
         self, rows: list[wire.OrderRow], exec_type: ExecType | None = None
     ) -> list[Event | Notice]:
-        return [self.report(row, exec_type) for row in rows if self._trades(row.symbol)]
+        report, instruments, now_ns = self._orders.report, self._instruments, self._now_ns()
+        known = (row for row in rows if self._trades(row.symbol))
+        return [report(row, instruments[row.symbol], now_ns, exec_type) for row in known]
 
     def _trades(self, name: str) -> bool:
         if name in self._instruments:
             return True
         self._left_out("order in an instrument that is not listed")
         return False
-
-    def report(self, row: wire.OrderRow, exec_type: ExecType | None = None) -> ExecutionReport:
-        """Return what `row` says of an order; its instrument is one of ours."""
-        if self._external_ids and isinstance(row.external_id, str):
-            self._orders.name(row.id, ClientOrderId(row.external_id))
-        instrument = self._instruments[row.symbol]
-        return self._orders.report(row, instrument, self._now_ns(), exec_type)
 
     def _on_balances(self, _: str, payload: msgspec.Raw) -> list[Event | Notice]:
         rows = parse(_balances, _unwrap(payload), "balances")
@@ -402,7 +392,7 @@ class Codec:
             return [rejected, *_rate_notice(f"/orders/{_name(order.symbol)}", failure)]
         row = parse(_order, reply.response, "reply to place")
         self._orders.name(row.id, order.client_order_id)
-        if self._external_ids and row.external_id == order.client_order_id:
+        if self._orders.external_ids and row.external_id == order.client_order_id:
             self._orders.echoes = True
         instrument = self._instruments[_name(order.symbol)]
         return [self._orders.report(row, instrument, self._now_ns())]
@@ -475,7 +465,7 @@ class Codec:
             requested_amount=order.order_qty * order.side.sign,
             limit_price=order.price if order.ord_type in WITH_LIMIT else None,
             trigger_price=order.stop_px if order.ord_type in STOPS else None,
-            external_id=order.client_order_id if self._external_ids else None,
+            external_id=order.client_order_id if self._orders.external_ids else None,
         )
 
     def _cancel(self, cancel: CancelOrder) -> dict[str, int]:

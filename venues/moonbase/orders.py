@@ -97,6 +97,8 @@ class Orders:
         checked(row)
         if not row.requested_amount:
             raise VenueProtocolError(f"moonbase: order {row.id} is one of amount 0")
+        if self.external_ids and isinstance(row.external_id, str):
+            self.name(row.id, ClientOrderId(row.external_id))
         status = _status(row)
         name = self._names.get(row.id)
         entered_ns = time_ns(row.inserted_at)
