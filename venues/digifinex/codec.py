@@ -45,6 +45,7 @@ __all__ = [
     "plain",
 ]
 
+NS_PER_S: Final = 1_000_000_000
 NS_PER_MS: Final = 1_000_000
 US_PER_S: Final = 1_000_000
 NS_PER_US: Final = 1_000
@@ -301,9 +302,20 @@ class Codec:
             price=_unless_zero(row.price, "price"),
             cum_qty=filled,
             avg_px=_mean(filled, notional, row.avg_price),
-            transact_time_ns=round(row.created_date * US_PER_S) * NS_PER_US,
+            transact_time_ns=self._row_time_ns(row, status),
             receive_time_ns=self._now_ns(),
         )
+
+    def _row_time_ns(self, row: wire.OrderRow, status: OrdStatus) -> int:
+        """Return when an order was made or, if it is over, a time no push about it is later than.
+
+        Dates are whole seconds, so an order has ended by the end of that second.
+        """
+        if status in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED):
+            return round(row.created_date * US_PER_S) * NS_PER_US
+        if not row.finished_date:
+            return self._now_ns()
+        return round(row.finished_date * US_PER_S) * NS_PER_US + NS_PER_S - 1
 
     def fill_report(self, row: wire.MyTrade, order: ExecutionReport) -> ExecutionReport:
         """Return a fill of `order`: what it cost, and whether it was maker's."""
