@@ -53,9 +53,12 @@ class Orders:
     since_ns
         Orders entered before were perhaps counted by an earlier run: what is filled of them when
         they are first seen is told without its fee, which may have been booked then.
+    external_ids
+        Whether `external_id` is our client order id.
     """
 
-    def __init__(self, since_ns: int) -> None:
+    def __init__(self, since_ns: int, *, external_ids: bool = False) -> None:
+        self.external_ids = external_ids
         self._since_ns = since_ns
         self._names: OrderedDict[int, ClientOrderId] = OrderedDict()
         self._ids: dict[ClientOrderId, int] = {}
