@@ -225,9 +225,9 @@ class Lifecycle:
         engine.journal.record(status)
         engine.touched = True
         self.refresh()
-        level = "info" if status.up else "warning"
+        lost = before is not None and before.up and not self.stopping
         engine.log(
-            level,
+            "warning" if lost else "info",
             "venue up" if status.up else "venue not ready",
             {"venue": status.venue, "reason": status.reason},
         )
