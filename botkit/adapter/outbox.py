@@ -78,6 +78,11 @@ class Outbox:
             return self._cancels.pop(next(iter(self._cancels)))
         return self._others.popleft()
 
+    def take_cancels(self, most: int) -> list[CancelOrder]:
+        """Return up to `most` cancels that wait, without waiting: for one call that ends several."""
+        names = [*self._cancels][:most]
+        return [self._cancels.pop(name) for name in names]
+
     def _take_back(self, cancel: CancelOrder) -> bool:
         """Drop the new order that `cancel` names, if it waits here; True if it did."""
         for order in self._others:

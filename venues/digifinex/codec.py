@@ -4,6 +4,7 @@ One `Codec` lives as long as one connection: it knows which books are whole, and
 been told.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -45,6 +46,7 @@ __all__ = [
     "plain",
 ]
 
+logger = logging.getLogger(__name__)
 NS_PER_S: Final = 1_000_000_000
 NS_PER_MS: Final = 1_000_000
 US_PER_S: Final = 1_000_000
@@ -192,6 +194,8 @@ class Codec:
         return [Replied(reply.id, failed=True, code=reply.error.code, message=reply.error.message)]
 
     def _left_out(self, what: str) -> list[Event | Notice]:
+        if what not in self.unknown:
+            logger.info("%s: left out: %s", self._venue, what)
         self.unknown[what] = self.unknown.get(what, 0) + 1
         return []
 

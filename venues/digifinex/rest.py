@@ -24,6 +24,7 @@ __all__ = ["DigiFinexCodeError", "Rest", "explain"]
 logger = logging.getLogger(__name__)
 NS_PER_S: Final = 1_000_000_000
 MINUTE_S: Final = 62.0  # two more than it has: calls may bunch up on their way
+WORTH_IT_S: Final = 5
 PAUSE_S: Final = 2.0  # after "too many requests"
 T = TypeVar("T")
 KEY_CODES: Final = frozenset(
@@ -65,6 +66,8 @@ class Rest:
     ----------
     posts, gets
         What the venue's rate leaves; reads wait for theirs, orders are refused before.
+    ahead_s
+        What the venue's clock is ahead of ours.
     """
 
     def __init__(self, options: DigiFinexOptions, now_ns: Callable[[], int]) -> None:
@@ -72,7 +75,7 @@ class Rest:
         self.gets = Budget(limit=options.gets_per_minute, window_s=MINUTE_S)
         self._options = options
         self._now_ns = now_ns
-        self._ahead_s = 0  # what the venue's clock is ahead of ours
+        self.ahead_s = 0
 
     async def read(
         self,
@@ -98,7 +101,8 @@ class Rest:
             return await self._read(http, path, decode, parameters or {}, private=private)
         except DigiFinexCodeError as exc:
             if exc.code == ErrorCode.TIMESTAMP_OUT_OF_RANGE:
-                await self.set_clock(http)
+                told = await self._read(http, "/time", _time, {}, private=False)
+                self.set_clock(told.server_time)
             elif exc.code == ErrorCode.TOO_MANY_REQUESTS:
                 self.gets.hold(PAUSE_S)
             elif exc.code != ErrorCode.EXCEPTION:
@@ -166,11 +170,12 @@ class Rest:
         except (VenueDisconnectedError, VenueProtocolError) as exc:
             raise OrderOutcomeUnknownError(f"{exc}; it may have been done") from exc
 
-    async def set_clock(self, http: HttpLink) -> None:
-        """Take the venue's time: requests signed by a clock that is off are refused."""
-        told = await self._read(http, "/time", _time, {}, private=False)
-        self._ahead_s = round(told.server_time) - self._now_ns() // NS_PER_S
-        logger.warning("digifinex: our clock is %d s behind the venue's", self._ahead_s)
+    def set_clock(self, told_s: float) -> None:
+        """Take the venue's time, in seconds: calls signed by a clock that is off are refused."""
+        ahead_s = round(told_s) - self._now_ns() // NS_PER_S
+        if abs(ahead_s - self.ahead_s) >= WORTH_IT_S:
+            self.ahead_s = ahead_s
+            logger.warning("digifinex: our clock is %d s behind the venue's", ahead_s)
 
     def _headers(self, sent: str) -> dict[str, str]:
         options = self._options
@@ -178,7 +183,7 @@ class Rest:
             options.key.reveal(),
             options.secret.reveal(),
             sent,
-            timestamp_s=self._now_ns() // NS_PER_S + self._ahead_s,
+            timestamp_s=self._now_ns() // NS_PER_S + self.ahead_s,
         )
 
 

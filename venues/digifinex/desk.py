@@ -1,0 +1,534 @@
+"""Our orders at DigiFinex: sent by REST, told of by WebSocket, looked up by REST."""
+
+import logging
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Final, TypeVar
+
+import attrs
+import msgspec
+import trio
+
+from botkit.adapter import Outbox, send_failed
+from botkit.clock import Clock
+from botkit.errors import (
+    InvariantError,
+    VenueAuthenticationError,
+    VenueError,
+    VenueUnreachableError,
+)
+from botkit.model import (
+    AskListing,
+    AskStatus,
+    CancelOrder,
+    ClientOrderId,
+    Event,
+    ExecType,
+    ExecutionReport,
+    NewOrder,
+    OrderCancelReject,
+    OrderListing,
+    OrdStatus,
+    OrdType,
+    ReplaceOrder,
+    SendFailed,
+    VenueOrderId,
+)
+from botkit.ports import Deliver
+from botkit.transport import HttpLink
+from venues.digifinex import wire
+from venues.digifinex.codec import cancel_parameters, order_parameters
+from venues.digifinex.conduct import Conduct
+from venues.digifinex.lists import Lists
+from venues.digifinex.options import DigiFinexOptions
+from venues.digifinex.rest import DigiFinexCodeError, Rest
+from venues.digifinex.wire import ErrorCode
+
+__all__ = ["OrderDesk", "Roads"]
+
+logger = logging.getLogger(__name__)
+NS_PER_S: Final = 1_000_000_000
+REMEMBERED: Final = 100_000
+CONFIRM_S: Final = 1.0
+WINDOW_NS: Final = 600 * NS_PER_S
+FILLS_BACK_NS: Final = 60 * NS_PER_S
+LOOK_UPS: Final = 5  # of a fill that the venue's list does not have yet
+ZERO: Final = Decimal(0)
+WORKING: Final = frozenset({OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED, OrdStatus.UNKNOWN})
+V = TypeVar("V")
+
+_placed = msgspec.json.Decoder(wire.Placed, strict=False).decode
+_canceled = msgspec.json.Decoder(wire.Canceled, strict=False).decode
+
+
+@attrs.frozen(kw_only=True)
+class Roads:
+    """The ways to REST of one connection; cancels have their own, so that they never wait."""
+
+    calls: HttpLink
+    cancels: HttpLink
+
+
+class OrderDesk:
+    """The way of orders to the venue, whichever connection there is: one for the venue's life.
+
+    The venue takes no names of ours. What it calls an order is known from the answer to our own
+    call; what is pushed of unknown orders while such an answer is awaited waits for it.
+    """
+
+    def __init__(self, options: DigiFinexOptions, rest: Rest) -> None:
+        self.outbox = Outbox(self._deliver)
+        self._options = options
+        self._rest = rest
+        self._to: Deliver | None = None
+        self._clock: Clock | None = None
+        self._names: OrderedDict[str, ClientOrderId] = OrderedDict()
+        self._latest: OrderedDict[str, ExecutionReport] = OrderedDict()
+        self._open: dict[str, str] = {}  # symbols of our own working orders, by the venue's id
+        self._kept: set[ClientOrderId] = set()
+        self._awaited: dict[ClientOrderId, str] = {}  # symbols of orders handed over, unanswered
+        self._in_flight: Counter[str] = Counter()  # calls under way, by symbol
+        self._early: list[ExecutionReport] = []
+        self._conducts: dict[str, Conduct] = {}
+        self._fill_ids: OrderedDict[str, None] = OrderedDict()
+        self._fills: OrderedDict[str, Decimal] = (
+            OrderedDict()
+        )  # by order, how much of it is told with its fee
+        self._unpriced: dict[str, int] = {}  # orders whose fills are to be looked up; attempts
+        self._priced_at: dict[str, int] = {}  # by symbol, when fills were last looked up
+        self._has_unpriced = trio.Event()
+
+    # --- what the venue hands over ----------------------------------------------------------
+
+    def begin(self, deliver: Deliver, clock: Clock) -> None:
+        """Serve another connection."""
+        self._to, self._clock = deliver, clock
+
+    def _deliver(self, event: Event) -> None:
+        assert self._to is not None, "no request comes before `run`"
+        if isinstance(event, SendFailed):
+            self._awaited.pop(event.client_order_id, None)
+        self._to(event)
+
+    def _now_ns(self) -> int:
+        assert self._clock is not None, "no request comes before `run`"
+        return self._clock.now_ns()
+
+    def name_of(self, venue_order_id: str) -> ClientOrderId | None:
+        """Return our own id of an order, if an answer of the venue's has told it."""
+        return self._names.get(venue_order_id)
+
+    def submit(self, order: NewOrder) -> None:
+        """Take a new order, or say why it cannot go."""
+        why = self._why_not(order)
+        if why:
+            self._fail(order, f"not sent: {why}", reached_venue=False)
+            return
+        self._rest.posts.take()
+        self._awaited[order.client_order_id] = order.symbol
+        self.outbox.put(order)
+
+    def _why_not(self, order: NewOrder) -> str:
+        try:
+            order_parameters(order)
+        except ValueError as exc:
+            return str(exc)
+        # Every order that works could be canceled by a call of its own, this one too.
+        most = self._options.posts_per_minute
+        working = len(self._open) + len(self._awaited)
+        left = self._rest.posts.left(urgent=True) - 1
+        if left < working + 1:
+            return (
+                f"of {most} calls a minute {left + 1} are left, and {working} orders that may "
+                "work need one each to be canceled"
+            )
+        # What surely trades, or gets rid of a position, does not wait: the last 20 % are for it.
+        is_excused = order.ord_type is OrdType.MARKET or order.reduce_only
+        if not self._options.conduct or is_excused:
+            return ""
+        return self.conduct(order.symbol).refusal(_value(order), order.transact_time_ns)
+
+    def conduct(self, symbol: str) -> Conduct:
+        """Return what a market has seen of the account."""
+        return self._conducts.setdefault(symbol, Conduct())
+
+    def cancel(self, order: CancelOrder) -> None:
+        """Take a cancel, ahead of everything that waits."""
+        self._rest.posts.take(urgent=True)  # counted where it can be, sent in any case
+        self.outbox.put(order)
+
+    # --- what the venue says ----------------------------------------------------------------
+
+    def on_report(self, report: ExecutionReport) -> None:
+        """Deliver what was pushed of an order; unless it may be one whose answer is awaited."""
+        self._note(report)
+        if report.client_order_id is None and self._in_flight[report.symbol]:
+            self._early.append(report)
+        else:
+            self._deliver(report)
+
+    def _note(self, report: ExecutionReport) -> None:
+        """Remember where an order stands."""
+        order_id = report.venue_order_id
+        assert order_id is not None
+        filled = report.cum_qty or ZERO
+        before = self._latest.get(order_id)
+        is_stale = before is not None and (
+            filled < (before.cum_qty or ZERO) or before.ord_status not in WORKING
+        )
+        is_over = report.ord_status not in WORKING
+        conduct = self.conduct(report.symbol)
+        conduct.placed(order_id, report.receive_time_ns, _value(report))
+        conduct.told(
+            order_id,
+            filled * (report.avg_px or ZERO),
+            report.receive_time_ns,
+            is_filled=bool(filled),
+            is_over=is_over,
+        )
+        if is_over:
+            self._open.pop(order_id, None)
+        if not is_stale:
+            _remember(self._latest, order_id, report)
+        self._look_up(order_id)
+
+    def _look_up(self, order_id: str) -> None:
+        """Have the fees of an order of ours looked up, if some are not told."""
+        latest = self._latest.get(order_id)
+        filled = ZERO if latest is None else latest.cum_qty or ZERO
+        if order_id in self._names and filled > self._fills.get(order_id, ZERO):
+            self._unpriced[order_id] = 0
+            self._has_unpriced.set()
+
+    def _release(self, symbol: str) -> None:
+        """Deliver what waited for an answer that has come, or that will not come any more."""
+        waiting, self._early = self._early, []
+        for report in waiting:
+            name = self._names.get(report.venue_order_id or "")
+            if report.symbol != symbol or (name is None and self._in_flight[symbol]):
+                self._early.append(report)
+            else:
+                told = msgspec.structs.replace(
+                    report, client_order_id=name, receive_time_ns=self._now_ns()
+                )
+                self._take(told)
+
+    def _learn(self, order_id: str, name: ClientOrderId, symbol: str) -> None:
+        """Take note that an order of the venue's is ours."""
+        _remember(self._names, order_id, name)
+        latest = self._latest.get(order_id)
+        if name not in self._kept and (latest is None or latest.ord_status in WORKING):
+            self._open[order_id] = symbol
+        self._look_up(order_id)
+
+    # --- sending ----------------------------------------------------------------------------
+
+    async def serve(self, roads: Roads, lists: Lists) -> None:
+        """Send what the outbox gives until canceled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._price_fills, lists)
+            while True:
+                request = await self.outbox.take()
+                match request:
+                    case NewOrder():
+                        # Counted before the task runs, so that no push slips by.
+                        self._in_flight[request.symbol] += 1
+                        nursery.start_soon(self._place, roads.calls, request)
+                    case CancelOrder():
+                        further = self.outbox.take_cancels(self._options.cancels_per_call - 1)
+                        nursery.start_soon(self._cancel, roads, lists, [request, *further])
+                    case AskStatus():
+                        nursery.start_soon(self._tell_status, lists, request)
+                    case AskListing():
+                        nursery.start_soon(self._tell_listing, lists, request)
+                    case ReplaceOrder():
+                        raise InvariantError("a replace passed the gate of a venue without it")
+
+    async def _place(self, http: HttpLink, order: NewOrder) -> None:
+        try:
+            answer = await self._rest.post(
+                http, "/spot/order/new", _placed, order_parameters(order)
+            )
+        except (DigiFinexCodeError, VenueAuthenticationError) as exc:
+            self._answer(order, OrdStatus.REJECTED, ExecType.REJECTED, text=str(exc))
+        except VenueError as exc:
+            is_sent = not isinstance(exc, VenueUnreachableError)
+            self._fail(order, str(exc), reached_venue=is_sent)
+        else:
+            if order.keep:
+                self._kept.add(order.client_order_id)
+            self._learn(answer.order_id, order.client_order_id, order.symbol)
+            self.conduct(order.symbol).placed(answer.order_id, self._now_ns(), _value(order))
+            self._answer(order, OrdStatus.NEW, ExecType.NEW, answer.order_id)
+        finally:
+            self._awaited.pop(order.client_order_id, None)
+            self._in_flight[order.symbol] -= 1
+            self._release(order.symbol)
+
+    def _answer(
+        self,
+        order: NewOrder,
+        status: OrdStatus,
+        exec_type: ExecType,
+        order_id: str | None = None,
+        text: str = "",
+    ) -> None:
+        self._deliver(
+            ExecutionReport(
+                symbol=order.symbol,
+                ord_status=status,
+                exec_type=exec_type,
+                client_order_id=order.client_order_id,
+                venue_order_id=None if order_id is None else VenueOrderId(order_id),
+                side=order.side,
+                order_qty=order.order_qty,
+                price=order.price,
+                text=text,
+                receive_time_ns=self._now_ns(),
+            )
+        )
+
+    def _fail(self, request: NewOrder | CancelOrder, text: str, *, reached_venue: bool) -> None:
+        now_ns = request.transact_time_ns if self._clock is None else self._now_ns()
+        self._deliver(send_failed(request, text, reached_venue=reached_venue, now_ns=now_ns))
+
+    # --- canceling --------------------------------------------------------------------------
+
+    async def _cancel(self, roads: Roads, lists: Lists, orders: Sequence[CancelOrder]) -> None:
+        named: dict[str, CancelOrder] = {}
+        for order in orders:
+            if order.venue_order_id is None:
+                self._decline(order, None, "the venue's id of it is not known", is_unknown=True)
+            else:
+                named[order.venue_order_id] = order
+                self._learn(order.venue_order_id, order.client_order_id, order.symbol)
+        answer = await self._post_cancels(roads.cancels, named) if named else None
+        if answer is None:
+            return
+        for order_id in answer.error:
+            if order_id in named:
+                await self._explain(lists, order_id, named[order_id])
+        await trio.sleep(CONFIRM_S)
+        for order_id in answer.success:
+            if order_id in self._open:  # accepted, and no push has told its end
+                await self._confirm(lists, order_id)
+
+    async def _post_cancels(
+        self, http: HttpLink, named: Mapping[str, CancelOrder]
+    ) -> wire.Canceled | None:
+        """Return the venue's answer; None if there is none, which the engine is told."""
+        try:
+            return await self._rest.post(
+                http, "/spot/order/cancel", _canceled, cancel_parameters([*named])
+            )
+        except VenueError as exc:
+            if isinstance(exc, DigiFinexCodeError) and exc.code == ErrorCode.NO_SUCH_ORDER:
+                return wire.Canceled(code=exc.code, error=[*named])
+            self._give_up(named.values(), exc)
+            return None
+
+    def _give_up(self, orders: Iterable[CancelOrder], exc: VenueError) -> None:
+        """Say that cancels have not been answered; the engine sends them again."""
+        for order in orders:
+            self._fail(order, str(exc), reached_venue=not isinstance(exc, VenueUnreachableError))
+
+    async def _explain(self, lists: Lists, order_id: str, order: CancelOrder) -> None:
+        """Say where an order stands that the venue would not cancel."""
+        try:
+            report = await lists.detail(order_id)
+        except DigiFinexCodeError as exc:
+            is_unknown = exc.code == ErrorCode.NO_SUCH_ORDER
+            self._decline(order, None, str(exc), is_unknown=is_unknown)
+        except VenueError as exc:
+            self._decline(order, None, f"not canceled, and not told why: {exc}")
+        else:
+            status = None
+            if report is not None:
+                self._take(report)
+                status = report.ord_status
+            self._decline(order, status, "the venue would not cancel it")
+
+    def _decline(
+        self,
+        order: CancelOrder,
+        status: OrdStatus | None,
+        text: str,
+        *,
+        is_unknown: bool = False,
+    ) -> None:
+        self._deliver(
+            OrderCancelReject(
+                symbol=order.symbol,
+                client_order_id=order.client_order_id,
+                venue_order_id=order.venue_order_id,
+                ord_status=status,
+                unknown_order=is_unknown,
+                text=text,
+                receive_time_ns=self._now_ns(),
+            )
+        )
+
+    def _take(self, report: ExecutionReport) -> None:
+        """Deliver what was looked up of an order."""
+        self._note(report)
+        self._deliver(report)
+
+    async def _confirm(self, lists: Lists, order_id: str) -> None:
+        try:
+            report = await lists.detail(order_id)
+        except VenueError as exc:
+            logger.warning("digifinex: cannot tell whether %s is canceled: %s", order_id, exc)
+            return
+        if report is not None:
+            self._take(report)
+
+    async def sweep(self, http: HttpLink, lists: Lists) -> None:
+        """Cancel our working orders, the link being lost: the venue does not do it by itself."""
+        if self._options.on_disconnect == "keep" or not self._open:
+            return
+        within_s = self._options.sweep_within / NS_PER_S
+        with trio.move_on_after(within_s, shield=True):
+            while self._open:
+                batch = [*self._open][: self._options.cancels_per_call]
+                self._rest.posts.take(urgent=True)
+                try:
+                    await self._rest.post(
+                        http, "/spot/order/cancel", _canceled, cancel_parameters(batch)
+                    )
+                except VenueError as exc:
+                    logger.warning("digifinex: cannot cancel what rests: %s", exc)
+                for order_id in batch:
+                    await self._confirm(lists, order_id)
+                if self._open:
+                    await trio.sleep(CONFIRM_S)
+        if self._open:
+            logger.critical("digifinex: orders may rest: %s", ", ".join(self._open))
+
+    # --- questions --------------------------------------------------------------------------
+
+    async def catch_up(self, lists: Lists) -> None:
+        """Deliver what happened before the connection: balances, and where our orders stand.
+
+        Raises `VenueError` if it cannot be told.
+        """
+        await self._recall_conduct(lists)
+        for balance in await lists.balances():
+            self._deliver(balance)
+        listed: set[str] = set()
+        for row in await lists.current():
+            listed.add(row.order_id)
+            report = lists.codec.order_report(row)
+            if report is not None:
+                self._take(report)
+        for order_id in [*self._open]:
+            if order_id not in listed:
+                await self._confirm(lists, order_id)
+
+    async def _recall_conduct(self, lists: Lists) -> None:
+        """Count what the account has done lately, by whomever."""
+        since_ns = self._now_ns() - WINDOW_NS
+        for name in lists.names:
+            rows, _ = await lists.history(name, since_ns)
+            for row in sorted(rows, key=lambda each: each.created_date):
+                report = lists.codec.order_report(row)
+                if report is not None:
+                    self._count(row, report)
+
+    def _count(self, row: wire.OrderRow, report: ExecutionReport) -> None:
+        """Count an order of before the connection in the conduct of its market."""
+        conduct = self.conduct(report.symbol)
+        filled = report.cum_qty or ZERO
+        made_ns = round(row.created_date * NS_PER_S)
+        ended_ns = round((row.finished_date or row.created_date) * NS_PER_S)
+        conduct.placed(row.order_id, made_ns, _value(report))
+        conduct.told(
+            row.order_id,
+            filled * (report.avg_px or ZERO),
+            ended_ns,
+            is_filled=bool(filled),
+            is_over=report.ord_status not in WORKING,
+        )
+
+    async def _tell_status(self, lists: Lists, question: AskStatus) -> None:
+        """Say where one order stands, if the venue has told what it calls it."""
+        if question.venue_order_id is None:
+            return
+        self._learn(question.venue_order_id, question.client_order_id, question.symbol)
+        await self._confirm(lists, question.venue_order_id)
+
+    async def _tell_listing(self, lists: Lists, question: AskListing) -> None:
+        """Tell every open order, and every order and fill since a time."""
+        began_ns = self._now_ns()
+        try:
+            reports, complete = await lists.everything(question.since_ns)
+        except VenueError as exc:
+            logger.warning("digifinex: cannot list our orders: %s", exc)
+            reports, complete = [], False
+        self._deliver(
+            OrderListing(
+                venue=question.venue,
+                listing_id=question.listing_id,
+                began_ns=began_ns,
+                complete=complete,
+                reports=tuple(reports),
+                receive_time_ns=self._now_ns(),
+            )
+        )
+
+    # --- fees -------------------------------------------------------------------------------
+
+    async def _price_fills(self, lists: Lists) -> None:
+        """Tell what fills cost: pushes do not."""
+        while True:
+            await self._has_unpriced.wait()
+            self._has_unpriced = trio.Event()
+            await trio.sleep(self._options.fills_every / NS_PER_S)
+            for symbol in {self._latest[order_id].symbol for order_id in self._unpriced}:
+                since_ns = self._priced_at.get(symbol, self._now_ns()) - FILLS_BACK_NS
+                asked_ns = self._now_ns()
+                try:
+                    rows, _ = await lists.fills(symbol.partition(":")[2], since_ns)
+                except VenueError as exc:
+                    logger.warning("digifinex: cannot look up what fills cost: %s", exc)
+                else:
+                    self._priced_at[symbol] = asked_ns
+                    self._tell_fills(lists, rows)
+            self._try_again()
+
+    def _tell_fills(self, lists: Lists, rows: Sequence[wire.MyTrade]) -> None:
+        for row in rows:
+            order = self._latest.get(row.order_id)
+            name = self._names.get(row.order_id)
+            if order is None or name is None or str(row.id) in self._fill_ids:
+                continue
+            _remember(self._fill_ids, str(row.id), None)
+            told = self._fills.get(row.order_id, ZERO) + row.amount
+            _remember(self._fills, row.order_id, told)
+            report = lists.codec.fill_report(row, order)
+            self._deliver(msgspec.structs.replace(report, client_order_id=name))
+
+    def _try_again(self) -> None:
+        """Keep on looking for fills that the list does not have yet, some times."""
+        for order_id, attempts in [*self._unpriced.items()]:
+            told = self._latest[order_id].cum_qty or ZERO
+            if self._fills.get(order_id, ZERO) >= told or attempts >= LOOK_UPS:
+                del self._unpriced[order_id]
+            else:
+                self._unpriced[order_id] = attempts + 1
+        if self._unpriced:
+            self._has_unpriced.set()
+
+
+def _value(order: NewOrder | ExecutionReport) -> Decimal:
+    """Return what an order is worth in quote currency; 0 where it has no price."""
+    if isinstance(order, NewOrder) and order.cash_order_qty is not None:
+        return order.cash_order_qty
+    return (order.price or ZERO) * (order.order_qty or ZERO)
+
+
+def _remember(memory: OrderedDict[str, V], key: str, value: V) -> None:
+    memory[key] = value
+    memory.move_to_end(key)
+    if len(memory) > REMEMBERED:
+        memory.popitem(last=False)
