@@ -1,1 +1,3 @@
 """Moonbase: Phoenix channels over WebSocket, signed amounts, twenty joins an hour."""
+
+from venues.moonbase.venue import MoonbaseVenue as MoonbaseVenue
