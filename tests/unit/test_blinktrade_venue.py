@@ -1,0 +1,821 @@
+"""BlinkTrade's adapter against its simulator: links that end, books that break, silence."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import attrs
+import pytest
+import trio
+import trio.lowlevel
+from trio.testing import MockClock
+
+from botkit.adapter import Network
+from botkit.clock import LiveClock
+from botkit.errors import (
+    ConfigError,
+    FeedStaleError,
+    OrderOutcomeUnknownError,
+    VenueAuthenticationError,
+    VenueDisconnectedError,
+    VenueError,
+    VenueProtocolError,
+)
+from botkit.matching.exchange import OrderTerms
+from botkit.model import (
+    AskListing,
+    AskStatus,
+    Balance,
+    BookSnapshot,
+    CancelOrder,
+    ClientOrderId,
+    ExecutionReport,
+    FeedGap,
+    NewOrder,
+    OrderCancelReject,
+    OrderListing,
+    OrdStatus,
+    SendFailed,
+    Side,
+    TimeInForce,
+    VenueOrderId,
+    VenueStatus,
+)
+from botkit.ports import VenueSetup
+from botkit.testing.network import open_network
+from botkit.testing.simulated import START_NS, SimulatedVenuePair, open_simulated
+from botkit.transport import HttpReply, HttpRequest, Server, WsLink, open_http
+from tests.unit.blinktrade_bench import Bench, case, open_bench, options
+from venues.blinktrade import wire
+from venues.blinktrade.options import BlinkTradeOptions
+from venues.blinktrade.rest import Bridge
+from venues.blinktrade.simulator import BlinkTradeSimulator
+from venues.blinktrade.venue import BlinkTradeMarketData, BlinkTradeVenue
+
+SYMBOL = "blinktrade:BTCUSD"
+FAR = Decimal(40_000)
+
+
+def setup(symbols: tuple[str, ...] = (SYMBOL,), **changes: Any) -> VenueSetup:
+    return VenueSetup(
+        name="blinktrade",
+        options=options("ws://exchange.test", **changes),
+        symbols=symbols,
+        source="a.toml: venues.blinktrade",
+        now_ns=lambda: START_NS,
+    )
+
+
+def reach(venue: BlinkTradeMarketData, pair: SimulatedVenuePair) -> None:
+    """Put the pair's network under another venue."""
+    assert pair.network is not None
+    venue.network = Network(dial=pair.network.dial)
+
+
+def told(bench: Bench, kind: type) -> list[Any]:
+    return [event for event in bench.events if isinstance(event, kind)]
+
+
+def ready(bench: Bench) -> tuple[bool, bool, bool]:
+    last = told(bench, VenueStatus)[-1]
+    return (last.market_data, last.private, last.order_entry)
+
+
+def put(bench: Bench, message: dict[str, Any]) -> None:
+    """Have the exchange say something to the bot's session."""
+    bench.simulator.sessions[-1]._put(message)
+
+
+def book_id(bench: Bench) -> int:
+    return max(bench.simulator.sessions[-1]._feeds)
+
+
+def ask_status(bench: Bench, name: str, venue_id: str | None = None) -> None:
+    bench.session.venue.ask(
+        AskStatus(
+            client_order_id=ClientOrderId(name),
+            symbol=SYMBOL,
+            venue_order_id=None if venue_id is None else VenueOrderId(venue_id),
+            transact_time_ns=bench.pair.subject.clock.now_ns(),
+        )
+    )
+
+
+# --- options and instruments --------------------------------------------------------------------
+
+
+async def test_orders_need_a_key_and_a_password(autojump_clock: MockClock) -> None:
+    plain = dict(options("ws://exchange.test"))
+    del plain["key"], plain["password"]
+    lacking = VenueSetup(name="b", options=plain, symbols=(), source="a.toml: venues.b")
+    with pytest.raises(ConfigError) as refused:
+        BlinkTradeVenue.from_setup(lacking)
+    assert len(refused.value.problems) == 2
+    assert "dry run does not" in str(refused.value)
+    assert not hasattr(BlinkTradeVenue.market_data(lacking), "submit")
+
+
+async def test_market_data_need_no_login(autojump_clock: MockClock) -> None:
+    plain = dict(options("ws://exchange.test"))
+    del plain["key"], plain["password"]
+    async with open_simulated(case()) as pair:
+        venue = BlinkTradeVenue.market_data(
+            VenueSetup(name="blinktrade", options=plain, symbols=(SYMBOL,), source="t")
+        )
+        reach(venue, pair)
+        await venue.prepare()
+        events: list[Any] = []
+        with trio.move_on_after(5):
+            await venue.run(events.append, pair.subject.clock)
+    assert any(isinstance(event, BookSnapshot) for event in events)
+    states = [event for event in events if isinstance(event, VenueStatus)]
+    assert [each.market_data for each in states] == [False, True, False]
+    assert not any(each.order_entry for each in states)
+    exchange = pair.simulator.market.exchange
+    assert {account.orders_received for name, account in exchange.accounts.items()
+            if name in ("alice", "bob", "carol")} == {0}  # fmt: skip
+
+
+async def test_what_a_dry_run_is_given_has_no_way_to_send_an_order() -> None:
+    held = BlinkTradeVenue.market_data(setup())
+    for name in ("submit", "replace", "cancel", "ask", "_desk", "_bridge"):
+        assert not hasattr(held, name)
+
+
+async def test_grids_come_from_the_pip_unless_the_config_has_them(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_simulated(case()) as pair:
+        await pair.subject.venue.prepare()
+        told_grid = pair.subject.venue.instruments[SYMBOL]
+    async with open_simulated(case({"instruments": {"BTCUSD": {"tick_size": "0.5"}}})) as pair:
+        await pair.subject.venue.prepare()
+        own_grid = pair.subject.venue.instruments[SYMBOL]
+    assert (told_grid.tick_size, told_grid.lot_size) == (Decimal("0.01"), Decimal("0.000001"))
+    assert (own_grid.tick_size, own_grid.lot_size) == (Decimal("0.5"), Decimal("1e-8"))
+    assert (own_grid.base, own_grid.quote) == ("BTC", "USD")
+    assert own_grid.min_trade_vol == Decimal("0.0001")
+
+
+async def test_instrument_the_venue_does_not_list_is_named_with_those_it_has(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_simulated(case()) as pair:
+        venue = BlinkTradeVenue.from_setup(setup(symbols=("blinktrade:BTCPKR",)))
+        reach(venue, pair)
+        with pytest.raises(ConfigError, match=r"'blinktrade:BTCPKR'.*it has blinktrade:BTCUSD"):
+            await venue.prepare()
+
+
+def test_abilities_are_what_the_config_says_the_broker_takes() -> None:
+    changes: dict[str, Any] = {"times_in_force": ["GTC"], "post_only": False, "secret": "s"}
+    can = BlinkTradeVenue.from_setup(setup(**changes)).capabilities
+    assert can.times_in_force == {TimeInForce.GTC}
+    assert not can.post_only
+    assert can.rest_cancel
+    assert not can.replace
+    assert not BlinkTradeVenue.from_setup(setup(on_disconnect="keep")).capabilities.rest_cancel
+
+
+# --- links that end -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes", [{"password": "not-the-one"}, {"key": "nobodys"}, {"broker_id": 3}]
+)
+async def test_refused_login_is_an_authentication_error_that_shows_no_secret(
+    changes: dict[str, Any], autojump_clock: MockClock
+) -> None:
+    async with open_simulated(case(changes)) as pair:
+        await pair.subject.venue.prepare()
+        with pytest.raises(VenueAuthenticationError, match="INVALID_USERNAME") as refused:
+            await pair.subject.venue.run(lambda _: None, pair.subject.clock)
+    assert "not-the-one" not in str(refused.value)
+    assert "not-the-one" not in repr(pair.subject.venue.options)  # type: ignore[attr-defined]
+
+
+async def test_second_factor_is_asked_for_by_name(autojump_clock: MockClock) -> None:
+    user = {"key": "alice"}
+    async with open_simulated(case(user, second_factor="123456")) as pair:
+        await pair.subject.venue.prepare()
+        with pytest.raises(VenueAuthenticationError, match="set second_factor"):
+            await pair.subject.venue.run(lambda _: None, pair.subject.clock)
+    async with open_bench({**user, "second_factor": "123456"}, second_factor="123456") as bench:
+        assert ready(bench) == (True, True, True)
+
+
+async def test_nobody_listening_is_a_lost_link(autojump_clock: MockClock) -> None:
+    async with open_network() as network:
+        venue = BlinkTradeVenue.from_setup(setup())
+        venue.network = Network(dial=network.dial)
+        events: list[Any] = []
+        with pytest.raises(VenueDisconnectedError):
+            await venue.run(events.append, LiveClock(origin_ns=START_NS))
+        with pytest.raises(VenueDisconnectedError):
+            await venue.prepare()
+    assert isinstance(events[0], FeedGap)
+
+
+async def test_link_that_is_cut_ends_the_run_and_says_that_nothing_is_ready(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_ending() as (pair, events, ended):
+        assert pair.network is not None
+        pair.network.links[-1].cut()
+        assert isinstance(await ended(), VenueDisconnectedError)
+    last = [event for event in events if isinstance(event, VenueStatus)][-1]
+    assert (last.market_data, last.private, last.order_entry) == (False, False, False)
+
+
+async def test_link_that_is_half_open_is_found_by_its_heartbeat(autojump_clock: MockClock) -> None:
+    async with open_ending() as (pair, _, ended):
+        began = trio.current_time()
+        assert pair.network is not None
+        pair.network.links[-1].black_hole()
+        assert isinstance(await ended(), FeedStaleError)
+        assert trio.current_time() - began <= 20 + 10 + 3  # beat_every, beat_within, close
+
+
+async def test_link_that_lives_is_left_alone(autojump_clock: MockClock) -> None:
+    async with open_bench() as bench:
+        await trio.sleep(200)
+        assert ready(bench) == (True, True, True)
+
+
+@pytest.mark.parametrize(
+    ("detail", "kind"),
+    [
+        ("Session timeout", VenueDisconnectedError),
+        ("16 messages in the last second", VenueDisconnectedError),
+        ("Not authorized", VenueAuthenticationError),
+        ("ApiKey is not valid", VenueAuthenticationError),
+    ],
+)
+async def test_error_ends_the_run_by_what_it_says(
+    detail: str, kind: type, autojump_clock: MockClock
+) -> None:
+    async with open_ending() as (pair, _, ended):
+        assert isinstance(pair.simulator, BlinkTradeSimulator)
+        error = {"MsgType": "ERROR", "Description": "Invalid message", "Detail": detail}
+        pair.simulator.sessions[-1]._put(error)
+        failure = await ended()
+        assert isinstance(failure, kind)
+        assert detail in str(failure)
+
+
+async def test_frame_that_cannot_be_read_ends_the_run(autojump_clock: MockClock) -> None:
+    async with open_ending() as (pair, _, ended):
+        assert isinstance(pair.simulator, BlinkTradeSimulator)
+        pair.simulator.sessions[-1]._put({"MsgType": "8", "Symbol": 5})
+        assert isinstance(await ended(), VenueProtocolError)
+
+
+@asynccontextmanager
+async def open_ending(
+    changes: dict[str, Any] | None = None, **quirks: Any
+) -> AsyncIterator[tuple[SimulatedVenuePair, list[Any], Any]]:
+    """Run a venue; the last value waits for the error that its run ends with."""
+    async with open_simulated(case(changes, **quirks)) as pair:
+        venue = pair.subject.venue
+        events: list[Any] = []
+        failures: list[Exception] = []
+        over = trio.Event()
+
+        async def run() -> None:
+            try:
+                await venue.run(events.append, pair.subject.clock)
+            except VenueError as exc:
+                failures.append(exc)
+            over.set()
+
+        async def ended() -> Exception:
+            with trio.fail_after(60):
+                await over.wait()
+            return failures[0]
+
+        await venue.prepare()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run)
+            await trio.sleep(2)
+            yield pair, events, ended
+            nursery.cancel_scope.cancel()
+
+
+async def test_native_cancel_on_disconnect_takes_the_orders_of_a_lost_link(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bench:
+        await bench.session.rest()
+        assert len(bench.resting()) == 1
+        await bench.session.disconnect()
+        await trio.sleep(1)
+        assert bench.resting() == []
+
+
+async def test_orders_that_rest_after_all_are_told_on_reconnecting(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench(ignores_cod=True) as bench:
+        order = await bench.session.rest()
+        await bench.session.disconnect()
+        since = len(bench.events)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bench.session.serve)
+            report = await bench.session.expect(ExecutionReport, "report", since=since)
+            nursery.cancel_scope.cancel()
+    assert (report.client_order_id, report.ord_status) == (order.client_order_id, OrdStatus.NEW)
+
+
+# --- books --------------------------------------------------------------------------------------
+
+
+async def test_broken_book_is_fetched_anew_and_its_old_frames_are_ignored(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bench:
+        await trio.sleep(10)
+        before, since = book_id(bench), len(bench.events)
+        gone = {"MDUpdateAction": "2", "MDEntryPositionNo": 999, "MDEntryType": "0"}
+        put(bench, {"MsgType": "X", "MDReqID": before, "MDIncGrp": [gone]})
+        await bench.session.expect(FeedGap, "gap", since=since)
+        await trio.sleep(0.1)
+        assert [each.market_data for each in told(bench, VenueStatus)[-2:]] == [False, True]
+        assert ready(bench) == (True, True, True)
+        snapshot = await bench.session.expect(BookSnapshot, "snapshot", since=since)
+        assert snapshot.symbol == SYMBOL
+        assert list(bench.simulator.sessions[-1]._feeds) == [book_id(bench)] != [before]
+        await trio.sleep(5)
+        assert_book_is_the_exchanges(bench)
+
+
+async def test_book_that_breaks_again_and_again_is_asked_for_at_intervals(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench({"resubscribe_every": "30s"}) as bench:
+        await trio.sleep(60)
+        bench.session.subject = attrs.evolve(bench.pair.subject, answer_s=60.0)
+        asked: list[float] = []
+        gone = {"MDUpdateAction": "2", "MDEntryPositionNo": 999, "MDEntryType": "0"}
+        for _ in range(3):
+            since = len(bench.events)
+            put(bench, {"MsgType": "X", "MDReqID": book_id(bench), "MDIncGrp": [gone]})
+            await bench.session.expect(FeedGap, "gap", since=since)
+            await bench.session.expect(BookSnapshot, "snapshot", since=since)
+            asked.append(trio.current_time())
+    assert [round(after - before) for before, after in pairwise(asked)] == [30, 30]
+
+
+async def test_book_that_does_not_come_ends_the_run(autojump_clock: MockClock) -> None:
+    async def say_nothing(_: HttpRequest, link: WsLink) -> None:
+        while True:
+            await link.receive_batch()
+
+    async with open_simulated(case()) as pair, open_network() as network:
+        network.listen("deaf.test", 80, attrs.evolve(pair.simulator.server, ws=say_nothing).serve)
+        venue = BlinkTradeVenue.market_data(setup(url="ws://deaf.test/trade/"))
+        reach(venue, pair)
+        await pair.subject.venue.prepare()
+        venue.instruments = pair.subject.venue.instruments
+        venue.network = Network(dial=network.dial)
+        with pytest.raises(VenueDisconnectedError, match="book of BTCUSD did not come"):
+            await venue.run(lambda _: None, pair.subject.clock)
+        with pytest.raises(VenueError, match="SecurityListRequest was not answered in time"):
+            await venue.prepare()
+
+
+def assert_book_is_the_exchanges(bench: Bench) -> None:
+    market = bench.simulator.market.exchange.markets["BTCUSD"]
+    for side in Side:
+        theirs = [(float(px), float(qty)) for px, qty, _ in market.levels(side)]
+        assert bench.session.book.levels(side) == theirs
+
+
+# --- orders -------------------------------------------------------------------------------------
+
+
+async def test_requests_beyond_the_rate_are_refused_and_cancels_still_go(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bench:
+        await trio.sleep(2)
+        orders = [bench.session.submit(Side.BUY, price=FAR) for _ in range(9)]
+        await trio.sleep(0.5)
+        assert len(bench.resting()) == 6  # of ten a second four are kept for cancels
+        for order in orders[:6]:
+            bench.session.cancel(order)
+        await trio.sleep(0.1)
+        assert len(bench.resting()) == 2  # four go at once
+        await trio.sleep(0.5)
+        assert bench.resting() == []  # two when the second is over
+        failed = told(bench, SendFailed)
+        assert [each.client_order_id for each in failed] == [
+            order.client_order_id for order in orders[6:]
+        ]
+        assert all("more than 10 messages a second" in each.text for each in failed)
+        assert not any(each.reached_venue for each in failed)
+        assert ready(bench) == (True, True, True)
+
+
+async def test_all_open_orders_can_be_canceled_within_the_rate(autojump_clock: MockClock) -> None:
+    async with open_bench({"max_open_orders": 20}) as bench:
+        orders = []
+        for _ in range(22):
+            await trio.sleep(0.5)
+            orders.append(bench.session.submit(Side.BUY, price=FAR))
+        await trio.sleep(1)
+        assert len(bench.resting()) == 20
+        failed = told(bench, SendFailed)
+        assert [each.client_order_id for each in failed] == [
+            order.client_order_id for order in orders[20:]
+        ]
+        assert "max_open_orders = 20" in failed[0].text
+        for order in orders[:20]:
+            bench.session.cancel(order)
+        await trio.sleep(2.5)
+        assert bench.resting() == []
+        bench.session.submit(Side.BUY, price=FAR)  # there is room again
+        await trio.sleep(0.5)
+        assert len(bench.resting()) == 1
+
+
+async def test_order_to_be_kept_is_refused_where_the_venue_would_end_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bench:
+        bench.session.submit(Side.BUY, price=FAR, keep=True)
+        (failed,) = told(bench, SendFailed)
+        assert "on_disconnect" in failed.text
+    async with open_bench({"on_disconnect": "keep"}) as bench:
+        await bench.session.rest(keep=True)
+        await bench.session.disconnect()
+        await trio.sleep(1)
+        assert len(bench.resting()) == 1
+
+
+async def test_price_the_venue_cannot_be_told_is_not_sent(autojump_clock: MockClock) -> None:
+    changes = {"instruments": {"BTCUSD": {"tick_size": "0.000000001"}}}
+    async with open_bench(changes) as bench:
+        bench.session.submit(Side.BUY, price=Decimal("40000.000000001"))
+        await trio.sleep(1)
+        (failed,) = told(bench, SendFailed)
+    assert "finer than" in failed.text
+    assert not failed.reached_venue
+
+
+async def test_cancel_in_the_same_breath_as_its_order_leaves_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bench:
+        order = bench.session.submit(Side.BUY, price=FAR)
+        await trio.lowlevel.checkpoint()
+        bench.session.cancel_by(order.client_order_id, None)
+        await trio.sleep(1)
+        assert bench.resting() == []
+
+
+async def test_late_cancel_is_looked_up_and_told_with_the_fill_that_won(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bench:
+        price = await bench.session.crossing_price(Side.BUY)
+        order = bench.session.submit(Side.BUY, price=price)
+        await bench.session.status(order, "fill", OrdStatus.FILLED)
+        since = len(bench.events)
+        bench.session.cancel(order)
+        reject = await bench.session.expect(OrderCancelReject, "reject", since=since)
+        report = await bench.session.expect(ExecutionReport, "status", since=since)
+    assert (reject.ord_status, reject.unknown_order) == (OrdStatus.FILLED, False)
+    assert (report.ord_status, report.cum_qty) == (OrdStatus.FILLED, order.order_qty)
+
+
+async def test_cancel_of_an_order_nobody_knows_is_said_to_be_unknown(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bench:
+        began = trio.current_time()
+        bench.session.cancel_by(ClientOrderId("demo-r-99"), None)
+        reject = await bench.session.expect(OrderCancelReject, "reject")
+        assert 2.0 <= trio.current_time() - began < 2.5
+    assert (reject.unknown_order, reject.ord_status) == (True, None)
+
+
+async def test_cancel_that_got_lost_leaves_the_order_told_as_working(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bench:
+        order = await bench.session.rest()
+        deaf = {**bench.simulator.requests.private, "F": lambda *_: []}
+        bench.simulator.requests.private = deaf
+        since = len(bench.events)
+        bench.session.cancel(order)
+        bench.session.cancel(order)
+        report = await bench.session.expect(ExecutionReport, "status", since=since)
+        await trio.sleep(5)
+        assert not told(bench, OrderCancelReject)
+    assert report.ord_status is OrdStatus.NEW
+
+
+async def test_question_that_gets_no_answer_tells_nothing(autojump_clock: MockClock) -> None:
+    async with open_bench({"answer_within": "1s"}) as bench:
+        order = await bench.session.rest()
+        bench.simulator.requests.private = {
+            **bench.simulator.requests.private, "U4": lambda *_: [], "U2": lambda *_: [],
+        }  # fmt: skip
+        since = len(bench.events)
+        ask_status(bench, order.client_order_id)
+        bench.session.cancel_by(ClientOrderId("demo-r-99"), None)
+        bench.session.ask_listing(5)
+        listing = await bench.session.expect(OrderListing, "listing")
+        await trio.sleep(60)
+        assert not listing.complete
+        assert not told(bench, OrderCancelReject)
+        assert not [e for e in bench.events[since:] if isinstance(e, ExecutionReport)]
+        assert ready(bench) == (True, True, True)
+
+
+async def test_answer_of_another_kind_is_done_without(autojump_clock: MockClock) -> None:
+    async with open_ending() as (pair, _, _):
+        assert isinstance(pair.simulator, BlinkTradeSimulator)
+        requests = pair.simulator.requests
+        requests.private = {
+            **requests.private,
+            "U2": lambda _, message, __: [
+                {"MsgType": "U43", "PositionReqID": message["BalanceReqID"]}
+            ],
+        }
+        await trio.sleep(31)
+        assert len(pair.simulator.sessions) == 1
+
+
+async def test_status_of_an_order_that_filled_unheard_is_found_with_its_mean_price(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench({"on_disconnect": "keep"}) as bench:
+        order = bench.session.submit(Side.BUY, price=FAR, order_qty=Decimal("0.02"))
+        await trio.sleep(1)
+        venue_id = bench.session.venue_id(order)
+        await bench.session.disconnect()
+        assert bench.session.subject.trade is not None
+        await bench.session.subject.trade(Side.SELL, FAR, Decimal("0.015"))
+        since = len(bench.events)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bench.session.serve)
+            report = await bench.session.expect(ExecutionReport, "status", since=since)
+            since = len(bench.events)
+            await trio.sleep(1)
+            ask_status(bench, order.client_order_id, venue_id)
+            again = await bench.session.expect(ExecutionReport, "status", since=since)
+            nursery.cancel_scope.cancel()
+    for told_now in (report, again):
+        assert told_now.ord_status is OrdStatus.PARTIALLY_FILLED
+        assert (told_now.cum_qty, told_now.avg_px) == (Decimal("0.015"), FAR)
+
+
+async def test_status_of_an_order_the_venue_has_never_heard_of_is_told_as_unknown(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bench:
+        ask_status(bench, "demo-r-99")
+        reject = await bench.session.expect(OrderCancelReject, "unknown order")
+    assert (reject.client_order_id, reject.unknown_order) == ("demo-r-99", True)
+
+
+async def test_order_that_was_acknowledged_and_is_not_listed_is_said_nothing_of(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bench:
+        ask_status(bench, "demo-r-99", "123")
+        await trio.sleep(10)
+        assert not told(bench, OrderCancelReject)
+        assert not told(bench, ExecutionReport)
+
+
+async def test_old_orders_are_found_pages_back_by_the_venues_id(autojump_clock: MockClock) -> None:
+    async with open_bench({"on_disconnect": "keep"}) as bench:
+        order = await bench.session.rest()
+        venue_id = bench.session.venue_id(order)
+        bench.session.cancel(order)
+        await bench.session.status(order, "end", OrdStatus.CANCELED)
+        market = bench.simulator.market
+        for number in range(100):
+            terms = OrderTerms(
+                symbol="BTCUSD",
+                side=Side.BUY,
+                order_qty=Decimal("0.001"),
+                price=FAR,
+                client_order_id=f"x{number}",
+            )
+            market.exchange.submit("alice", terms, market.catch_up())
+        since = len(bench.events)
+        ask_status(bench, order.client_order_id, venue_id)
+        report = await bench.session.expect(ExecutionReport, "status", since=since)
+        bench.session.venue.ask(AskListing(venue="blinktrade", listing_id=5))
+        listing = await bench.session.expect(OrderListing, "listing")
+    assert (report.venue_order_id, report.ord_status) == (venue_id, OrdStatus.CANCELED)
+    names = {each.client_order_id for each in listing.reports}
+    assert listing.complete
+    assert names == {order.client_order_id, *(f"x{number}" for number in range(100))}
+
+
+async def test_listing_since_a_time_holds_what_came_later_and_what_rests(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench({"on_disconnect": "keep"}) as bench:
+        await trio.sleep(2)
+        old = await bench.session.rest()
+        over = await bench.session.rest()
+        bench.session.cancel(over)
+        await trio.sleep(10)
+        since_ns = bench.pair.subject.clock.now_ns()
+        await trio.sleep(10)
+        later = await bench.session.rest()
+        bench.session.venue.ask(AskListing(venue="blinktrade", listing_id=5, since_ns=since_ns))
+        listing = await bench.session.expect(OrderListing, "listing")
+    names = {each.client_order_id for each in listing.reports}
+    assert {old.client_order_id, later.client_order_id} <= names
+    assert listing.complete
+
+
+async def test_balances_follow_fills_and_are_asked_for_now_and_then(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bench:
+        price = await bench.session.crossing_price(Side.BUY)
+        order = bench.session.submit(Side.BUY, price=price)
+        await bench.session.status(order, "fill", OrdStatus.FILLED)
+        await trio.sleep(1)
+        held = {each.currency: each.total for each in told(bench, Balance)}
+        assert held["BTC"] == Decimal("10.01") - Decimal("0.01") / 1000
+        fill = next(each for each in told(bench, ExecutionReport) if each.last_qty)
+        assert fill.commission_currency == "BTC"
+        count = len(told(bench, Balance))
+        await trio.sleep(30)
+        assert len(told(bench, Balance)) > count
+
+
+async def test_an_order_sent_by_hand_is_told_as_well(autojump_clock: MockClock) -> None:
+    async with open_bench() as bench:
+        market = bench.simulator.market
+        terms = OrderTerms(
+            symbol="BTCUSD",
+            side=Side.BUY,
+            order_qty=Decimal("0.001"),
+            price=FAR,
+            client_order_id="by-hand",
+        )
+        market.tell(market.exchange.submit("alice", terms, market.catch_up()))
+        report = await bench.session.expect(ExecutionReport, "report")
+    assert report.client_order_id == "by-hand"
+
+
+# --- REST ---------------------------------------------------------------------------------------
+
+
+async def test_lost_link_has_orders_canceled_by_rest_but_for_those_to_be_kept(
+    autojump_clock: MockClock,
+) -> None:
+    changes = {"secret": "test-secret-alice", "on_disconnect": "keep"}
+    async with open_simulated(case(changes)) as pair:
+        venue = pair.subject.venue
+        await venue.prepare()
+        bench_events: list[Any] = []
+        async with trio.open_nursery() as nursery:
+
+            async def run() -> None:
+                with pytest.raises(VenueDisconnectedError):
+                    await venue.run(bench_events.append, pair.subject.clock)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(run)
+            await trio.sleep(2)
+            for name, keep in (("pulled", False), ("kept", True)):
+                venue._desk.outbox.put(  # type: ignore[attr-defined]
+                    NewOrder(
+                        client_order_id=ClientOrderId(name),
+                        symbol=SYMBOL,
+                        strategy="s",
+                        side=Side.BUY,
+                        order_qty=Decimal("0.01"),
+                        price=FAR,
+                        keep=keep,
+                    )
+                )
+            await trio.sleep(1)
+            assert pair.network is not None
+            pair.network.links[-1].cut()
+        account = pair.simulator.market.exchange.accounts["alice"]
+        assert [each.client_order_id for each in account.open_orders()] == ["kept"]
+    last = [each for each in bench_events if isinstance(each, ExecutionReport)][-1]
+    assert (last.client_order_id, last.ord_status) == ("pulled", OrdStatus.CANCELED)
+
+
+async def test_rest_that_refuses_leaves_the_orders_to_reconnecting(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    changes = {"secret": "wrong", "on_disconnect": "keep"}
+    async with open_bench(changes) as bench:
+        order = await bench.session.rest()
+        venue = bench.session.venue
+        assert isinstance(venue, BlinkTradeVenue)
+        await venue._pull_by_rest(bench.pair.subject.clock)
+        assert len(bench.resting()) == 1
+        assert "not all was canceled by REST" in caplog.text
+        assert "wrong" not in caplog.text
+        assert order.client_order_id in venue._desk.working
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (HttpReply(200, {}, b'{"Status":500,"Description":"Invalid Nonce"}'),
+         VenueAuthenticationError),
+        (HttpReply(401, {}, b"<html>"), VenueAuthenticationError),
+        (HttpReply(200, {}, b'{"Status":500,"Description":"down"}'), VenueError),
+        (HttpReply(502, {}, b"<html>"), VenueError),
+        (HttpReply(200, {}, b"<html>"), VenueProtocolError),
+    ],
+)  # fmt: skip
+async def test_refusals_by_rest_have_their_errors(
+    reply: HttpReply, error: type[Exception], autojump_clock: MockClock
+) -> None:
+    async def answer(_: HttpRequest) -> HttpReply:
+        await trio.lowlevel.checkpoint()
+        return reply
+
+    async with open_network() as network:
+        network.listen("exchange.test", 80, Server(http=answer).serve)
+        with pytest.raises(VenueError) as refused:
+            await send_by_rest(network.dial)
+    assert type(refused.value) is error
+
+
+async def test_rest_that_answers_nothing_leaves_the_outcome_unknown(
+    autojump_clock: MockClock,
+) -> None:
+    async def answer(_: HttpRequest) -> HttpReply:
+        await trio.sleep_forever()
+        raise AssertionError("not reached")
+
+    async with open_network() as network:
+        network.listen("exchange.test", 80, Server(http=answer).serve)
+        with pytest.raises(OrderOutcomeUnknownError):
+            await send_by_rest(network.dial)
+
+
+async def send_by_rest(dial: Any) -> None:
+    bridge = Bridge(
+        BlinkTradeOptions(broker_id=5, key=secret("k"), secret=secret("s")), lambda: START_NS
+    )
+    async with open_http("http://exchange.test/tapi/v1", dial=dial) as http:
+        await bridge.send(http, wire.Cancel(cl_ord_id="a"))
+
+
+def secret(value: str) -> Any:
+    held = BlinkTradeVenue.from_setup(setup(secret=value)).options.secret
+    assert held is not None
+    return held
+
+
+async def test_nonces_rise_even_if_the_clock_stands(autojump_clock: MockClock) -> None:
+    nonces: list[int] = []
+
+    async def answer(request: HttpRequest) -> HttpReply:
+        await trio.lowlevel.checkpoint()
+        nonces.append(int(request.headers["nonce"]))
+        return HttpReply(200, {}, b'{"Status":200,"Responses":[]}')
+
+    bridge = Bridge(
+        BlinkTradeOptions(broker_id=5, key=secret("k"), secret=secret("s")), lambda: START_NS
+    )
+    async with open_network() as network:
+        network.listen("exchange.test", 80, Server(http=answer).serve)
+        async with open_http("http://exchange.test/tapi/v1", dial=network.dial) as http:
+            for _ in range(3):
+                await bridge.send(http, wire.Cancel(cl_ord_id="a"))
+    assert nonces == [START_NS // 1000 + step for step in range(3)]
+
+
+async def test_cancel_by_the_venues_id_ends_an_order_of_an_earlier_run(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench({"on_disconnect": "keep"}) as bench:
+        order = await bench.session.rest()
+        venue_id = bench.session.venue_id(order)
+        other = BlinkTradeVenue.from_setup(setup())
+        reach(other, bench.pair)
+        await other.prepare()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other.run, lambda _: None, bench.pair.subject.clock)
+            await trio.sleep(1)
+            other.cancel(
+                CancelOrder(
+                    client_order_id=order.client_order_id,
+                    symbol=order.symbol,
+                    venue_order_id=venue_id,
+                )
+            )
+            await trio.sleep(1)
+            assert bench.resting() == []
+            nursery.cancel_scope.cancel()
