@@ -32,6 +32,7 @@ def disagreements(
     rounds: int,
     qty: str,
     quirks: Mapping[str, Any] | None = None,
+    fees_in_base: bool = False,
 ) -> tuple[list[str], int]:
     """Return what the bots and the exchange differ in, and how many orders there were.
 
@@ -41,6 +42,8 @@ def disagreements(
         By member: the venue's table of the config.
     rounds
         Of 20 simulated seconds, 200 actions of each bot; each ends at a quiet point.
+    fees_in_base
+        Whether the venue tells what fees take of the base currency, so that positions have it.
     """
 
     async def main() -> tuple[list[str], int]:
@@ -48,7 +51,7 @@ def disagreements(
             name: _config(symbol, name, options[name], seed=seed, qty=qty) for name in MEMBERS
         }
         async with open_world(configs["alice"], seed, quirks={venue: quirks or {}}) as world:
-            return await _trade(world, venue, configs, seed, rounds)
+            return await _trade(world, venue, configs, seed, rounds, fees_in_base=fees_in_base)
 
     return run_seeded(main, seed)
 
@@ -74,7 +77,13 @@ def _config(symbol: str, member: str, options: Mapping[str, Any], *, seed: int, 
 
 
 async def _trade(
-    world: World, venue: str, configs: Mapping[str, Config], seed: int, rounds: int
+    world: World,
+    venue: str,
+    configs: Mapping[str, Config],
+    seed: int,
+    rounds: int,
+    *,
+    fees_in_base: bool,
 ) -> tuple[list[str], int]:
     told: list[str] = []
     bots: dict[str, Bot] = {}
@@ -92,7 +101,9 @@ async def _trade(
                 faults = [
                     *differing_books(bot, world.simulators),
                     *differing_orders(bot, world.simulators, {venue: member}),
-                    *_differing_money(bot, market.exchange.accounts[member], venue),
+                    *_differing_money(
+                        bot, market.exchange.accounts[member], venue, fees_in_base=fees_in_base
+                    ),
                 ]
                 told += [f"round {number}, {member}: {fault}" for fault in faults]
             _hold(bots, market, held=False)
@@ -111,7 +122,7 @@ def _hold(bots: Mapping[str, Bot], market: Any, *, held: bool) -> None:
             strategy.is_held = held
 
 
-def _differing_money(bot: Bot, account: Any, venue: str) -> list[str]:
+def _differing_money(bot: Bot, account: Any, venue: str, *, fees_in_base: bool) -> list[str]:
     """Return a line for each currency in which fills and fees do not explain the balance."""
     moved: dict[str, Decimal] = {}
     for symbol, channel in bot.engine.channels.items():
@@ -120,7 +131,10 @@ def _differing_money(bot: Bot, account: Any, venue: str) -> list[str]:
             if order.symbol != instrument.name:
                 continue
             sign = order.side.sign
-            moved[instrument.base] = moved.get(instrument.base, Decimal(0)) + sign * order.cum_qty
+            takes = fees_in_base and order.fee_currency == instrument.base
+            fees = order.fees if takes else Decimal(0)
+            change = sign * order.cum_qty - fees
+            moved[instrument.base] = moved.get(instrument.base, Decimal(0)) + change
         ours = bot.engine.portfolio.position(symbol)
         if ours != moved.get(instrument.base, Decimal(0)):
             return [f"{venue}: position {ours} for the bot, {moved} at the exchange"]
