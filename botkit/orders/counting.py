@@ -4,7 +4,7 @@
 and never falls. The other kind of report only brings commission and liquidity.
 """
 
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["Ledger", "count"]
 
 ZERO: Final = Decimal(0)
+ROUNDED: Final = Decimal("1e-12")  # finer than any price grid
+WIDE: Final = Context(prec=64)
+ROUNDING: Final = Decimal("1e-20")  # of a price: more than 28 digits lose in a few steps
 NOTHING: Final = (ZERO, ZERO)
 
 
@@ -172,9 +175,18 @@ def _by_total(order: "Order", report: ExecutionReport, qty: Decimal) -> tuple[De
             raise order.contradiction(
                 report, f"a mean price of {report.avg_px} would price the last {qty} at {price}"
             )
-        return qty, price
+        return qty, _without_rounding(price)
     if report.last_px > 0:
         return qty, report.last_px
     if order.price is not None:
         return qty, order.price
     return NOTHING
+
+
+def _without_rounding(price: Decimal) -> Decimal:
+    """Return the price on a grid that `price` missed by what dividing has lost, if there is one."""
+    near = price.quantize(ROUNDED, context=WIDE)
+    if abs(price - near) > price * ROUNDING:
+        return price
+    whole = near.to_integral_value()
+    return whole if near == whole else near.normalize(WIDE)

@@ -1,6 +1,7 @@
 """Whether an account holds what our fills, fees and adjustments say it holds."""
 
 from decimal import Decimal
+from typing import Final
 
 import attrs
 
@@ -9,6 +10,9 @@ from botkit.portfolio.ledger import Portfolio
 from botkit.portfolio.position import EXACT
 
 __all__ = ["BalanceCheck", "Difference"]
+
+DUST: Final = Decimal("1e-18")
+"""Finer than any currency: what is left where a venue tells mean prices in place of fills."""
 
 
 @attrs.frozen(kw_only=True)
@@ -22,7 +26,7 @@ class Difference:
 
 
 class BalanceCheck:
-    """Compares what venues tell of their balances with our records, to the last digit.
+    """Compares what venues tell of their balances with our records, to the last digit there is.
 
     The first word of a venue about a currency is where the comparison starts from. What cannot
     be known (a fee is not told yet, contracts settle in the currency) is not compared.
@@ -53,7 +57,7 @@ class BalanceCheck:
         if start is None or change is None:
             return None
         expected, told = EXACT.add(start, change), self._told[venue, currency]
-        if told == expected:
+        if abs(EXACT.subtract(told, expected)) < DUST:
             return None
         return Difference(venue=venue, currency=currency, told=told, expected=expected)
 

@@ -69,6 +69,16 @@ async def test_second_cancel_of_an_order_that_waits_is_left_out() -> None:
     assert len(outbox) == 0
 
 
+def test_cancels_that_wait_can_be_taken_together() -> None:
+    outbox, _ = opened()
+    for request in (cancel(7), order(1), cancel(8), cancel(9)):
+        outbox.put(request)
+    assert outbox.take_cancels(2) == [cancel(7), cancel(8)]
+    assert outbox.take_cancels(5) == [cancel(9)]
+    assert outbox.take_cancels(5) == []
+    assert len(outbox) == 1
+
+
 def test_closed_it_gives_requests_back_as_not_sent() -> None:
     told: list[Event] = []
     outbox = Outbox(told.append)

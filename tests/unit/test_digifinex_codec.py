@@ -14,10 +14,10 @@ from botkit.model import (
     BookDelta,
     BookSnapshot,
     ClientOrderId,
+    ExecId,
     ExecType,
     ExecutionReport,
     Instrument,
-    Liquidity,
     NewOrder,
     OrdStatus,
     OrdType,
@@ -320,6 +320,7 @@ def test_order_is_told_by_totals() -> None:
         ord_status=OrdStatus.PARTIALLY_FILLED,
         exec_type=ExecType.TRADE,
         venue_order_id=VenueOrderId(ID),
+        exec_id=ExecId("total 0.4"),
         side=Side.BUY,
         order_qty=Decimal(1),
         price=Decimal(9700),
@@ -437,6 +438,7 @@ def test_row_of_a_listing_says_where_the_order_stands() -> None:
         ord_status=OrdStatus.PARTIALLY_FILLED,
         exec_type=ExecType.ORDER_STATUS,
         venue_order_id=VenueOrderId(ID),
+        exec_id=ExecId("total 0.4"),
         side=Side.SELL,
         order_qty=Decimal(1),
         price=Decimal("9700.5"),
@@ -458,38 +460,6 @@ def test_detail_prices_an_order_by_its_fills_if_they_are_all_there() -> None:
     part = msgspec.convert({**ROW, "detail": fills[:1]}, wire.Detail, strict=False)
     reports = [make().order_report(full), make().order_report(part)]
     assert [each.avg_px for each in reports if each] == [Decimal("9700.75"), Decimal("9700.13")]
-
-
-def test_fill_brings_fee_and_liquidity_and_no_total() -> None:
-    codec = make({ID: NAME})
-    row = msgspec.convert(ROW, wire.OrderRow, strict=False)
-    fill = msgspec.convert(
-        {
-            "symbol": "BTC_USDT",
-            "order_id": ID,
-            "id": 77,
-            "price": "9700",
-            "amount": "0.1",
-            "fee": "0.0002",
-            "fee_currency": "btc",
-            "timestamp": 1589272548,
-            "side": "sell",
-            "is_maker": True,
-        },
-        wire.MyTrade,
-        strict=False,
-    )
-    order_report = codec.order_report(row)
-    assert order_report is not None
-    report = codec.fill_report(fill, order_report)
-    assert (report.client_order_id, report.exec_id, report.cum_qty) == (NAME, "77", None)
-    assert (report.last_qty, report.last_px) == (Decimal("0.1"), Decimal(9700))
-    assert (report.commission, report.commission_currency) == (Decimal("0.0002"), "BTC")
-    assert report.liquidity is Liquidity.ADDED
-    taker = codec.fill_report(msgspec.structs.replace(fill, is_maker=False, fee=None), order_report)
-    assert (taker.liquidity, taker.commission) == (Liquidity.REMOVED, None)
-    untold = codec.fill_report(msgspec.structs.replace(fill, is_maker=None), order_report)
-    assert untold.liquidity is None
 
 
 # --- requests -----------------------------------------------------------------------------------

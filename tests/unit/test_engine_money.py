@@ -86,6 +86,14 @@ def test_balance_and_fill_may_come_one_before_the_other(first: str) -> None:
     assert bench.warnings() == []
 
 
+def test_what_rounding_a_mean_price_leaves_is_no_difference() -> None:
+    bench = Bench()
+    bench.buy("2", "100.0000000000000000000000003", 1)
+    bench.tell("EUR", "800", 1)
+    bench.wait(60)
+    assert bench.warnings() == []
+
+
 def test_a_difference_is_told_once_for_each_change_with_both_numbers() -> None:
     bench = Bench()
     bench.tell("EUR", "1500", 1)

@@ -297,6 +297,20 @@ def test_totals_only_rise() -> None:
     assert [stale.fill, stale.changed, order.cum_qty] == [None, False, 6]
 
 
+def test_mean_price_of_many_digits_prices_a_fill_on_its_grid() -> None:
+    order = build_order(order_qty=Decimal(3))
+    told = [("0.7", "33.33"), ("1.1", "66.67"), ("1.9", "50000.01"), ("3", "12.5")]
+    worth, before = Decimal(0), Decimal(0)
+    for total, price in told:
+        worth += (Decimal(total) - before) * Decimal(price)
+        before = Decimal(total)
+        mean = str(worth / before)
+        status = OrdStatus.FILLED if total == "3" else OrdStatus.PARTIALLY_FILLED
+        fill = order.apply(build_report(status, cum_qty=total, avg_px=mean), TOTALS).fill
+        assert fill is not None
+        assert str(fill.price) == price
+
+
 def test_a_total_takes_its_own_last_price_where_it_fits() -> None:
     order = build_order()
     report = build_report(OrdStatus.PARTIALLY_FILLED, cum_qty="4", last_qty="4", last_px="97")

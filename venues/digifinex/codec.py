@@ -16,11 +16,9 @@ from botkit.model import (
     Balance,
     ClientOrderId,
     Event,
-    ExecId,
     ExecType,
     ExecutionReport,
     Instrument,
-    Liquidity,
     NewOrder,
     OrdStatus,
     OrdType,
@@ -31,6 +29,7 @@ from botkit.model import (
 from botkit.transport import inflate
 from venues.digifinex import wire
 from venues.digifinex.books import Books
+from venues.digifinex.fees import total_id
 from venues.digifinex.wire import OrderStatus, exact, parse
 
 __all__ = [
@@ -275,6 +274,7 @@ class Codec:
             exec_type=exec_type,
             client_order_id=self._name_of(row.id),
             venue_order_id=VenueOrderId(row.id),
+            exec_id=total_id(filled),
             side=_side(row.side),
             order_qty=_unless_zero(row.amount, "amount"),
             price=_unless_zero(row.price, "price"),
@@ -301,6 +301,7 @@ class Codec:
             exec_type=ExecType.ORDER_STATUS,
             client_order_id=self._name_of(row.order_id),
             venue_order_id=VenueOrderId(row.order_id),
+            exec_id=total_id(filled),
             side=_side(row.type.partition("_")[0]),
             order_qty=_unless_zero(row.amount, "amount"),
             price=_unless_zero(row.price, "price"),
@@ -320,26 +321,6 @@ class Codec:
         if not row.finished_date:
             return self._now_ns()
         return round(row.finished_date * US_PER_S) * NS_PER_US + NS_PER_S - 1
-
-    def fill_report(self, row: wire.MyTrade, order: ExecutionReport) -> ExecutionReport:
-        """Return a fill of `order`: what it cost, and whether it was maker's."""
-        liquidity = None
-        if row.is_maker is not None:
-            liquidity = Liquidity.ADDED if row.is_maker else Liquidity.REMOVED
-        return msgspec.structs.replace(
-            order,
-            exec_type=ExecType.TRADE,
-            exec_id=ExecId(str(row.id)),
-            last_qty=exact(row.amount, "amount"),
-            last_px=exact(row.price, "price"),
-            cum_qty=None,
-            avg_px=None,
-            commission=None if row.fee is None else exact(row.fee, "fee"),
-            commission_currency=row.fee_currency.upper(),
-            liquidity=liquidity,
-            transact_time_ns=round(row.timestamp * US_PER_S) * NS_PER_US,
-            receive_time_ns=self._now_ns(),
-        )
 
 
 # --- requests -----------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ from botkit.transport import HttpLink
 from venues.digifinex import wire
 from venues.digifinex.codec import cancel_parameters, order_parameters
 from venues.digifinex.conduct import Conduct
+from venues.digifinex.fees import Fees
 from venues.digifinex.lists import Lists
 from venues.digifinex.options import DigiFinexOptions
 from venues.digifinex.rest import DigiFinexCodeError, Rest
@@ -53,9 +54,9 @@ REMEMBERED: Final = 100_000
 CONFIRM_S: Final = 1.0
 WINDOW_NS: Final = 600 * NS_PER_S
 FILLS_BACK_NS: Final = 60 * NS_PER_S
-LOOK_UPS: Final = 5  # of a fill that the venue's list does not have yet
 ZERO: Final = Decimal(0)
 WORKING: Final = frozenset({OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED, OrdStatus.UNKNOWN})
+K = TypeVar("K", bound=str)
 V = TypeVar("V")
 
 _placed = msgspec.json.Decoder(wire.Placed, strict=False).decode
@@ -91,25 +92,38 @@ class OrderDesk:
         self._in_flight: Counter[str] = Counter()  # calls under way, by symbol
         self._early: list[ExecutionReport] = []
         self._conducts: dict[str, Conduct] = {}
-        self._fill_ids: OrderedDict[str, None] = OrderedDict()
-        self._fills: OrderedDict[str, Decimal] = (
-            OrderedDict()
-        )  # by order, how much of it is told with its fee
-        self._unpriced: dict[str, int] = {}  # orders whose fills are to be looked up; attempts
+        self._sent: OrderedDict[ClientOrderId, None] = OrderedDict()  # by this process
+        self._fees = Fees()
+        self._began_ns = 0
         self._priced_at: dict[str, int] = {}  # by symbol, when fills were last looked up
-        self._has_unpriced = trio.Event()
 
     # --- what the venue hands over ----------------------------------------------------------
 
     def begin(self, deliver: Deliver, clock: Clock) -> None:
         """Serve another connection."""
         self._to, self._clock = deliver, clock
+        self._began_ns = self._began_ns or clock.now_ns()
 
     def _deliver(self, event: Event) -> None:
         assert self._to is not None, "no request comes before `run`"
-        if isinstance(event, SendFailed):
-            self._awaited.pop(event.client_order_id, None)
+        match event:
+            case SendFailed():
+                self._awaited.pop(event.client_order_id, None)
+            case ExecutionReport() if event.venue_order_id is not None:
+                self._told(event)
+            case OrderListing():
+                for report in event.reports:
+                    self._told(report)
+            case _:
+                pass
         self._to(event)
+
+    def _told(self, report: ExecutionReport) -> None:
+        """Take note of what the engine is told of an order."""
+        self._fees.told(report)
+        name = self._names.get(str(report.venue_order_id))
+        if name in self._sent:
+            self._fees.ours(str(report.venue_order_id))
 
     def _now_ns(self) -> int:
         assert self._clock is not None, "no request comes before `run`"
@@ -126,6 +140,7 @@ class OrderDesk:
             self._fail(order, f"not sent: {why}", reached_venue=False)
             return
         self._rest.posts.take()
+        _remember(self._sent, order.client_order_id, None)
         self._awaited[order.client_order_id] = order.symbol
         self.outbox.put(order)
 
@@ -191,15 +206,6 @@ class OrderDesk:
             self._open.pop(order_id, None)
         if not is_stale:
             _remember(self._latest, order_id, report)
-        self._look_up(order_id)
-
-    def _look_up(self, order_id: str) -> None:
-        """Have the fees of an order of ours looked up, if some are not told."""
-        latest = self._latest.get(order_id)
-        filled = ZERO if latest is None else latest.cum_qty or ZERO
-        if order_id in self._names and filled > self._fills.get(order_id, ZERO):
-            self._unpriced[order_id] = 0
-            self._has_unpriced.set()
 
     def _release(self, symbol: str) -> None:
         """Deliver what waited for an answer that has come, or that will not come any more."""
@@ -220,7 +226,8 @@ class OrderDesk:
         latest = self._latest.get(order_id)
         if name not in self._kept and (latest is None or latest.ord_status in WORKING):
             self._open[order_id] = symbol
-        self._look_up(order_id)
+        if name in self._sent:
+            self._fees.ours(order_id)
 
     # --- sending ----------------------------------------------------------------------------
 
@@ -481,43 +488,25 @@ class OrderDesk:
     async def _price_fills(self, lists: Lists) -> None:
         """Tell what fills cost: pushes do not."""
         while True:
-            await self._has_unpriced.wait()
-            self._has_unpriced = trio.Event()
             await trio.sleep(self._options.fills_every / NS_PER_S)
-            for symbol in {self._latest[order_id].symbol for order_id in self._unpriced}:
-                since_ns = self._priced_at.get(symbol, self._now_ns()) - FILLS_BACK_NS
+            for symbol in sorted(self._fees.owing()):
                 asked_ns = self._now_ns()
+                since_ns = self._priced_at.get(symbol, self._began_ns) - FILLS_BACK_NS
                 try:
                     rows, _ = await lists.fills(symbol.partition(":")[2], since_ns)
+                    reports = self._fees.take(rows, symbol)
                 except VenueError as exc:
                     logger.warning("digifinex: cannot look up what fills cost: %s", exc)
-                else:
-                    self._priced_at[symbol] = asked_ns
-                    self._tell_fills(lists, rows)
-            self._try_again()
-
-    def _tell_fills(self, lists: Lists, rows: Sequence[wire.MyTrade]) -> None:
-        for row in rows:
-            order = self._latest.get(row.order_id)
-            name = self._names.get(row.order_id)
-            if order is None or name is None or str(row.id) in self._fill_ids:
-                continue
-            _remember(self._fill_ids, str(row.id), None)
-            told = self._fills.get(row.order_id, ZERO) + row.amount
-            _remember(self._fills, row.order_id, told)
-            report = lists.codec.fill_report(row, order)
-            self._deliver(msgspec.structs.replace(report, client_order_id=name))
-
-    def _try_again(self) -> None:
-        """Keep on looking for fills that the list does not have yet, some times."""
-        for order_id, attempts in [*self._unpriced.items()]:
-            told = self._latest[order_id].cum_qty or ZERO
-            if self._fills.get(order_id, ZERO) >= told or attempts >= LOOK_UPS:
-                del self._unpriced[order_id]
-            else:
-                self._unpriced[order_id] = attempts + 1
-        if self._unpriced:
-            self._has_unpriced.set()
+                    continue
+                self._priced_at[symbol] = asked_ns
+                for report in reports:
+                    name = self._names.get(str(report.venue_order_id))
+                    now_ns = self._now_ns()
+                    self._deliver(
+                        msgspec.structs.replace(
+                            report, client_order_id=name, receive_time_ns=now_ns
+                        )
+                    )
 
 
 def _value(order: NewOrder | ExecutionReport) -> Decimal:
@@ -527,7 +516,7 @@ def _value(order: NewOrder | ExecutionReport) -> Decimal:
     return (order.price or ZERO) * (order.order_qty or ZERO)
 
 
-def _remember(memory: OrderedDict[str, V], key: str, value: V) -> None:
+def _remember(memory: OrderedDict[K, V], key: K, value: V) -> None:
     memory[key] = value
     memory.move_to_end(key)
     if len(memory) > REMEMBERED:

@@ -104,26 +104,16 @@ class Lists:
         )
 
     async def everything(self, since_ns: int) -> tuple[list[ExecutionReport], bool]:
-        """Return open orders, orders since a time, then their fills; and whether these are all.
+        """Return open orders, then orders since a time; and whether these are all.
 
-        A fill is told only beside its order's terms: without them it could be taken for one of
-        any order whose id is not known yet.
+        Fills need not be listed: each order tells its total.
         """
         rows, is_all = await self.current(), True
         for name in self.names:
             made, is_whole = await self.history(name, since_ns)
             rows, is_all = [*rows, *made], is_all and is_whole
-        reports = [each for each in map(self.codec.order_report, rows) if each is not None]
-        by_id = {str(each.venue_order_id): each for each in reports}
-        for name in self.names:
-            fills, is_whole = await self.fills(name, since_ns)
-            is_all = is_all and is_whole
-            reports += [
-                self.codec.fill_report(fill, order)
-                for fill in fills
-                if (order := by_id.get(fill.order_id)) is not None
-            ]
-        return reports, is_all
+        reports = [self.codec.order_report(row) for row in rows]
+        return [each for each in reports if each is not None], is_all
 
 
 async def _all_pages(

@@ -60,6 +60,7 @@ class Session:
         self._patience = trio.CancelScope(deadline=trio.current_time() + simulator.quirks["idle_s"])
         self._late: list[tuple[float, int, bytes]] = []  # private pushes, a heap by when they go
         self._late_number = itertools.count()
+        self._balance_at = 0.0  # when the last push of balances goes
         self._news = trio.Event()
         self._asked: Mapping[str, Callable[[wire.Request], Any]] = {
             "server.ping": lambda _: "pong",
@@ -251,7 +252,11 @@ class Session:
             and event.currency in wanted
         ]
         if rows:
-            self._put_late(encode({"method": "balance.update", "params": rows, "id": None}))
+            # Balances are totals without a time: out of order they would be wrong for good.
+            self._balance_at = max(self._balance_at, self._late_at())
+            frame = encode({"method": "balance.update", "params": rows, "id": None})
+            heapq.heappush(self._late, (self._balance_at, next(self._late_number), frame))
+            self._news.set()
 
     # --- out --------------------------------------------------------------------------------
 
@@ -273,10 +278,12 @@ class Session:
             level = int(self._simulator.market.rng.integers(1, 10))
         self._binary.put(zlib.compress(frame, level))
 
-    def _put_late(self, frame: bytes, further_s: float = 0.0) -> None:
-        """Send a private push; after the answer to its request, if that is to come first."""
-        base_s = 0.0 if self._simulator.pushes_first else LATE_S
-        due_at = trio.current_time() + base_s + further_s
+    def _late_at(self) -> float:
+        """Return when a private push goes: after the answer to its request, if that is first."""
+        return trio.current_time() + (0.0 if self._simulator.pushes_first else LATE_S)
+
+    def _put_late(self, frame: bytes, further_s: float) -> None:
+        due_at = self._late_at() + further_s
         heapq.heappush(self._late, (due_at, next(self._late_number), frame))
         self._news.set()
 
