@@ -386,6 +386,8 @@ class Codec:
                 exec_type=ExecType.REJECTED,
                 client_order_id=order.client_order_id,
                 side=order.side,
+                order_qty=order.order_qty,
+                price=order.price,
                 text=failure.text,
                 receive_time_ns=self._now_ns(),
             )

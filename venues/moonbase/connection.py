@@ -1,5 +1,6 @@
 """One connection to Moonbase: its channels, its heartbeat, and the questions it asks."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -143,18 +144,26 @@ class Connection:
         while True:
             self._news = trio.Event()
             missing = [each for each in self._channels if not each.joined]
-            now = trio.current_time()
-            ready = next((each for each in missing if each.not_before <= now), None)
-            if ready is None:
-                until = min((each.not_before for each in missing), default=float("inf"))
-            elif joins.take(urgent=ready.urgent):
-                await self._join(ready)
+            until, channel = self._next(missing)
+            if channel is not None and joins.take(urgent=channel.urgent):
+                await self._join(channel)
                 continue
-            else:
-                until = now + joins.wait_s(urgent=ready.urgent)
-                self._tell(f"no join left for {ready.topic} for {until - now:.0f} s")
             with trio.move_on_at(until):
                 await self._news.wait()
+
+    def _next(self, missing: list[Channel]) -> tuple[float, Channel | None]:
+        """Return when to join next, on trio's clock, and what: None if nothing can be by now."""
+        joins, now = self._venue.joins, trio.current_time()
+        until = math.inf
+        for channel in missing:
+            wait_s = joins.wait_s(urgent=channel.urgent)
+            due = max(channel.not_before, now + wait_s)
+            if due <= now:
+                return now, channel
+            if wait_s:
+                self._tell(f"no join left for {channel.topic} for {wait_s:.0f} s")
+            until = min(until, due)
+        return until, None
 
     async def _join(self, channel: Channel) -> None:
         channel.answered = trio.Event()
