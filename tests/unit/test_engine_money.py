@@ -88,7 +88,9 @@ def test_balance_and_fill_may_come_one_before_the_other(first: str) -> None:
 
 def test_what_rounding_a_mean_price_leaves_is_no_difference() -> None:
     bench = Bench()
-    bench.buy("2", "100.0000000000000000000000003", 1)
+    order = bench.actor.buy(bench.actor.instrument, "2", price="100")
+    terms: dict[str, Any] = {"commission": Decimal(0), "commission_currency": "EUR"}
+    bench.rig.fill(order, "2", "99.9999999999999999999999997", 1, exec_id="e", **terms)
     bench.tell("EUR", "800", 1)
     bench.wait(60)
     assert bench.warnings() == []
