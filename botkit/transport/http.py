@@ -154,6 +154,7 @@ class HttpLink:
                     "timeout": {"connect": deadline_s * _CONNECT_SHARE},
                 },
             )
+            request.stream = _Content(content or b"")
             with trio.fail_after(deadline_s):
                 return await self._answer(request, progress)
         except trio.TooSlowError:
@@ -231,6 +232,25 @@ async def open_http(
     finally:
         with trio.CancelScope(shield=True):  # closing an HTTPS connection waits for nobody
             await clients.aclose()
+
+
+class _Content(httpx.AsyncByteStream):
+    """A request's body, in one piece and once.
+
+    httpx's own is an async generator, which a request that is canceled halfway leaves open.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._content: bytes | None = content
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        content, self._content = self._content, None
+        if content is None:
+            raise StopAsyncIteration
+        return content
 
 
 class _Progress:
