@@ -246,6 +246,7 @@ async def test_connection_waits_for_joins_and_cancels_go_by_rest_meanwhile(
     autojump_clock: MockClock,
 ) -> None:
     async with open_bench(pace=0.02) as bench:
+        order = await bench.session.rest(order_qty=Decimal(9))
         for lots in range(1, 4):  # 16 joins of 20 are ours
             await bench.session.disconnect()
             async with served_again(bench):
@@ -258,11 +259,11 @@ async def test_connection_waits_for_joins_and_cancels_go_by_rest_meanwhile(
                 "no joins left this hour: connecting in 35" in told(bench, VenueStatus)[-1].reason
             )
             assert len(bench.links) == dialled  # a connection would be of no use yet
-            assert len(bench.resting()) == 3
+            assert len(bench.resting()) == 4
             bench.session.cancel(order)
             refused = bench.session.submit(Side.BUY, price=Decimal("0.04"))
             await trio.sleep(1)
-            assert len(bench.resting()) == 2
+            assert len(bench.resting()) == 3
             ended = bench.session.reports(order)[-1]
             assert (ended.ord_status, ended.client_order_id) == (
                 OrdStatus.CANCELED,

@@ -5,6 +5,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from botkit.adapter import Member, SimulatedMarket
+from botkit.matching.exchange import ExchangeEvent
 from venues.moonbase.rows import RefusedError, iso, number
 
 __all__ = ["Bank"]
@@ -70,9 +71,10 @@ class Bank:
         amount = _amount(payload.get("amount"))
         if amount <= 0:
             raise RefusedError("invalid_params", {"amount": str(amount)})
-        self._take(name, str(asset), amount)
+        events = self._take(name, str(asset), amount)
         key = (name, str(asset))
         self._withdrawn[key] = self._withdrawn.get(key, ZERO) + amount
+        self._market.tell(events)
         self._last_id += 1
         row = {
             "inserted_at": iso(self._market.now_ns()) + "Z",
@@ -93,8 +95,9 @@ class Bank:
                 raise RefusedError("invalid_params", {"symbol": symbol})
         for symbol, margin in wanted.items():
             before = self._margins.get((name, symbol), ZERO)
-            self._take(name, markets[symbol].quote.name, margin - before)
+            events = self._take(name, markets[symbol].quote.name, margin - before)
             self._margins[name, symbol] = margin
+            self._market.tell(events)
         return self.positions(name, list(wanted))
 
     def positions(self, name: str, symbols: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -114,12 +117,12 @@ class Bank:
             if symbols is None or symbol in symbols
         ]
 
-    def _take(self, name: str, asset: str, amount: Decimal) -> None:
+    def _take(self, name: str, asset: str, amount: Decimal) -> list[ExchangeEvent]:
+        """Take money off what may be traded; what happened is told once it is booked elsewhere."""
         try:
-            events = self._market.exchange.deposit(name, asset, -amount, self._market.now_ns())
+            return self._market.exchange.deposit(name, asset, -amount, self._market.now_ns())
         except ValueError as exc:
             raise RefusedError("insufficient_funds", {"message": str(exc)}) from None
-        self._market.tell(events)
 
     def _deposit(self, place: int, asset: str, amount: Decimal) -> dict[str, Any]:
         return {
