@@ -98,6 +98,9 @@ class Capabilities:
         Orders can be canceled while the streaming link is down.
     `account_wide_cancel`
         Its cancel-all reaches orders that are not ours.
+    `min_life_ns`
+        How old an unfilled order has to be before its strategy's wish to cancel it is carried out:
+        some venues ban who cancels sooner. Clean-up, risk and people never wait for it.
     `shows_own_orders`
         Its book contains our own orders, as exchanges' do; see `Book.without_own`.
     """
@@ -109,6 +112,7 @@ class Capabilities:
     cancel_on_disconnect: bool = False
     rest_cancel: bool = False
     account_wide_cancel: bool = False
+    min_life_ns: int = 0
     shows_own_orders: bool = True
     post_only: bool = True
     ord_types: frozenset[OrdType] = frozenset({OrdType.LIMIT, OrdType.MARKET})

@@ -127,7 +127,7 @@ async def pull_orders(
     """
     left = [order for order in orders if order.is_open and not order.keep]
     for order in left:
-        order.cancel()
+        order.cancel(at_once=True)
     with trio.CancelScope(deadline=deadline, shield=True) as wait:
         budget.bind(wait)
         try:

@@ -347,12 +347,13 @@ class StrategyDesk:
         )
         return order
 
-    def cancel(self, order: Order) -> None:
+    def cancel(self, order: Order, *, at_once: bool = False) -> None:
         """Enter the wish to cancel one order."""
         context = self._context
         context.act(
             CancelAction(
                 client_order_id=order.client_order_id,
+                at_once=at_once,
                 strategy=self._strategy,
                 receive_time_ns=context.now_ns,
             )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -76,12 +77,12 @@ class DeskRouter:
         self._engine = engine
         self._slots = engine.slots
 
-    def cancel(self, order: Order) -> None:
-        """Cancel at once inside a hook; from a coroutine the owner's wish enters as an event."""
+    def cancel(self, order: Order, *, at_once: bool = False) -> None:
+        """Cancel inside a hook; from a coroutine the owner's wish enters as an event."""
         if self._engine.busy:
-            self._engine.desk.cancel(order)
+            self._engine.desk.cancel_wanted(order, at_once=at_once)
         else:
-            self._slots[order.strategy].desk.cancel(order)
+            self._slots[order.strategy].desk.cancel(order, at_once=at_once)
 
     def replace(self, order: Order, price: Decimal | None, qty: Decimal | None) -> None:
         """Enter the owner's wish to replace."""
@@ -106,6 +107,7 @@ class OrderDesk:
         self._refusal_log = RefusalLog(engine)
         self.holding = Holding(engine)
         self.onlookers: dict[str, Callable[[], None]] = {}  # told of every order that changed
+        self._wanted: set[ClientOrderId] = set()  # to be canceled when they are old enough
         self.counts = Counts()
         self.close_waiters: dict[ClientOrderId, list[Wake]] = {}
         self.actions: dict[type, Callable[[Any], Any]] = {
@@ -290,11 +292,31 @@ class OrderDesk:
         orders = self._engine.orders
         if action.client_order_id is None:
             for order in orders.working(strategy=action.strategy, symbol=action.symbol or None):
-                self.cancel(order)
+                self.cancel_wanted(order)
             return
         named = orders.get(action.client_order_id)
         if named is not None:
-            self.cancel(named)
+            self.cancel_wanted(named, at_once=action.at_once)
+
+    def cancel_wanted(self, order: Order, *, at_once: bool = False) -> None:
+        """Cancel `order` because its strategy wants it: unfilled, when it is as old as it must be.
+
+        The wish waits here and not at the venue, so that any other cancel overtakes it.
+        """
+        engine, name = self._engine, order.client_order_id
+        life_ns = engine.settings.capabilities[order.instrument.venue].min_life_ns
+        due_ns = order.transact_time_ns + life_ns
+        may_go = at_once or order.cum_qty or engine.lifecycle.stopping
+        if may_go or not life_ns or engine.now_ns >= due_ns:
+            self.cancel(order)
+        elif name not in self._wanted:
+            self._wanted.add(name)
+            engine.call_at(due_ns, partial(self._cancel_now, order))
+
+    def _cancel_now(self, order: Order) -> None:
+        """Carry out a wish that has waited."""
+        self._wanted.discard(order.client_order_id)
+        self.cancel(order)
 
     def cancel(self, order: Order) -> None:
         """Send a cancel for `order` if one is due. No rule, pause or fault holds it back."""

@@ -112,9 +112,13 @@ class SubmitAction(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="sub
 
 
 class CancelAction(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="cancel_action"):
-    """A strategy wants an order gone; `client_order_id` None means all of its own."""
+    """A strategy wants an order gone; `client_order_id` None means all of its own.
+
+    `at_once` is set by clean-up, which does not wait for the order's least life at its venue.
+    """
 
     client_order_id: ClientOrderId | None
+    at_once: bool = False
     strategy: str
     symbol: str = ""  # with client_order_id None: only this instrument
     receive_time_ns: int

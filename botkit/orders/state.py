@@ -45,7 +45,7 @@ NOT_REPLACED: Final = frozenset({OrdStatus.PENDING_REPLACE, OrdStatus.REJECTED, 
 class Desk(Protocol):
     """What carries out an order's own methods: the engine."""
 
-    def cancel(self, order: "Order") -> None:
+    def cancel(self, order: "Order", *, at_once: bool = False) -> None:
         """Send a cancel."""
         ...
 
@@ -238,9 +238,13 @@ class Order:
             return (self.price,)
         return self.price, self.replacing.request.price
 
-    def cancel(self) -> None:
-        """Ask the venue to end it. Returns at once; `await order.closed()` waits."""
-        self._on_desk().cancel(self)
+    def cancel(self, *, at_once: bool = False) -> None:
+        """Ask the venue to end it. Returns at once; `await order.closed()` waits.
+
+        Where the venue has a least life of orders (`Capabilities.min_life_ns`) an unfilled one is
+        asked for when it is that old; `at_once` is for clean-up, which does not wait.
+        """
+        self._on_desk().cancel(self, at_once=at_once)
 
     def replace(self, price: Decimal | None = None, qty: Decimal | None = None) -> None:
         """Ask the venue to change it to `price` and to `qty` in all; None keeps the value."""

@@ -321,7 +321,7 @@ class Desk:
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
 
-    def cancel(self, order: Order) -> None:
+    def cancel(self, order: Order, *, at_once: bool = False) -> None:
         self.asked.append(("cancel", order))
 
     def replace(self, order: Order, price: Decimal | None, qty: Decimal | None) -> None:

@@ -84,6 +84,7 @@ class DigiFinexMarketData:
             fill_source=FillSource.TOTALS,
             cancel_on_disconnect=False,
             rest_cancel=True,
+            min_life_ns=self.options.min_life,
             shows_own_orders=True,
             post_only=True,
             ord_types=frozenset({OrdType.LIMIT, OrdType.MARKET}),
