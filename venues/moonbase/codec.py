@@ -50,6 +50,7 @@ __all__ = [
 RATE_LIMITED: Final = "rate_limit_exceeded"
 UNMATCHED: Final = "unmatched topic"
 LONGEST_WAIT_S: Final = 3_600.0
+UNTOLD_WAIT_S: Final = 30.0  # the page's example, where the venue does not say how long
 SHOWN: Final = 200
 KINDS_COUNTED: Final = 100
 WITH_LIMIT: Final = frozenset({OrdType.LIMIT, OrdType.STOP_LIMIT})
@@ -537,6 +538,8 @@ def _failure(trouble: wire.Trouble) -> Failure:
         retry_after = _details(trouble.details).retry_after or 0.0
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         retry_after = 0.0
+    if kind == RATE_LIMITED and retry_after <= 0:
+        retry_after = UNTOLD_WAIT_S
     return Failure(text, kind, min(max(0.0, retry_after), LONGEST_WAIT_S))
 
 
