@@ -213,12 +213,17 @@ class Mailbox:
         self._frames.append(frame)
         self._news.set()
 
-    async def serve(self, link: WsLink, *, binary: bool = False) -> None:
-        """Send what comes until the link ends, or its client has read too little for too long."""
+    async def serve(self, link: WsLink, *, binary: bool | None = False) -> None:
+        """Send what comes until the link ends, or its client has read too little for too long.
+
+        With `binary` None a frame that starts as a JSON object goes as text, any other as binary.
+        """
         while True:
             while not self._frames:
                 self._news = trio.Event()
                 await self._news.wait()
             if len(self._frames) > MOST_WAITING:
                 raise VenueError(f"{link.name} does not read: {len(self._frames)} frames wait")
-            await link.send(self._frames.popleft(), binary=binary)
+            frame = self._frames.popleft()
+            is_binary = frame[:1] != b"{" if binary is None else binary
+            await link.send(frame, binary=is_binary)

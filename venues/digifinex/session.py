@@ -51,7 +51,7 @@ class Session:
 
     def __init__(self, simulator: "DigiFinexSimulator") -> None:
         self._simulator = simulator
-        self._binary, self._text = Mailbox(), Mailbox()
+        self._mail = Mailbox()
         self._member: Member | None = None
         self._channels: dict[str, list[str]] = {}
         self._books: dict[str, DepthFeed] = {}
@@ -74,8 +74,7 @@ class Session:
         market.listen(self._on_events)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(partial(self._binary.serve, link, binary=True))
-                nursery.start_soon(self._text.serve, link)
+                nursery.start_soon(partial(self._mail.serve, link, binary=None))
                 nursery.start_soon(self._send_late)
                 nursery.start_soon(self._read, link, quirks["idle_s"])
                 with trio.move_on_after(quirks["lifetime_s"]), self._patience:
@@ -265,7 +264,7 @@ class Session:
 
     def _reply(self, reply: dict[str, Any]) -> None:
         if self._simulator.draw("text_replies"):
-            self._text.put(encode(reply))
+            self._mail.put(encode(reply))
         else:
             self._put(encode(reply))
 
@@ -276,7 +275,7 @@ class Session:
         level = self._simulator.quirks["level"]
         if level is None:
             level = int(self._simulator.market.rng.integers(1, 10))
-        self._binary.put(zlib.compress(frame, level))
+        self._mail.put(zlib.compress(frame, level))
 
     def _late_at(self) -> float:
         """Return when a private push goes: after the answer to its request, if that is first."""
