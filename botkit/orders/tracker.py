@@ -269,7 +269,9 @@ class Orders:
         else:
             if reject.response_to is RequestKind.REPLACE and not was_done:
                 order.give_up_replace()
-            self._doubt(order, reject.text, reject.receive_time_ns)
+            if before is not _UNKNOWN or order not in self.pursuit.doubts:
+                self._doubt(order, reject.text, reject.receive_time_ns)
+            # Else it is asked for already: to begin anew at each "no such order" would never end.
         self._count(order)
         return Outcome(order=order, changed=order.ord_status is not before)
 

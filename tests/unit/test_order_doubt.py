@@ -89,6 +89,26 @@ def test_absence_needs_two_complete_listings_apart_and_after_the_deadline(bench:
     assert bench.orders.leaves(BTC.symbol, Side.BUY) == 9
 
 
+def test_no_such_order_said_again_and_again_neither_hurries_nor_delays(bench: Bench) -> None:
+    """The answer to each question: asked at 105 s and with back-off, absent 5 s after the first."""
+    order = bench.add(at_s=100)
+    asked = []
+    for at_s in range(105, 130):
+        if bench.due(at_s):
+            asked.append(at_s)
+            bench.decline(
+                order,
+                response_to=RequestKind.NEW,
+                unknown_order=True,
+                receive_time_ns=at_s * S,
+            )
+            assert not bench.due(at_s), "the answer is no reason to ask at once"
+    assert asked == [105, 107, 111, 119]
+    assert bench.listed(106) == []
+    [outcome] = bench.listed(111)
+    assert [outcome.order, status_of(order)] == [order, OrdStatus.REJECTED]
+
+
 def test_no_listing_begun_before_the_send_deadline_counts(bench: Bench) -> None:
     order = bench.add(at_s=0)
     bench.orders.link_lost("kestrel", 1 * S)
