@@ -11,7 +11,7 @@ time and market are made up. The same arguments give the same result, hash inclu
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final, cast
@@ -36,6 +36,7 @@ from botkit.model import (
     CancelOrder,
     EquityPoint,
     FeedEnded,
+    FeedGap,
     Fill,
     Halted,
     MarketEvent,
@@ -177,12 +178,12 @@ def run_strategy(
     for_s
         When to stop, in simulated seconds after the start.
     symbols
-        What it trades, all at venue `paper`.
+        What it trades. Each venue they name is a paper venue with its own account.
     balances
-        What the account holds; a million of everything if left out.
+        What each account holds; a million of everything if left out.
     venue_options
-        Other options of the paper venue, such as `{"latency": "20ms", "fees": {...}}`. The
-        latency is 1 ms if left out, the lot 0.001.
+        Other options of the paper venue, such as `{"latency": "20ms", "fees": {...}}`; of several
+        venues, a table of them by name. The latency is 1 ms if left out, the lot 0.001.
     risk
         Rules as in the config's `[risk]`; none if left out.
     may_fail
@@ -197,25 +198,33 @@ def run_strategy(
     """
     if events is not None and feed is not None:
         raise ValueError("give run_strategy either events or a feed, not both")
+    names = tuple(dict.fromkeys(map(_venue, symbols)))
+    given = venue_options or {}
     plan = _plan(
         strategy,
         params=params or {},
         options={
-            "feed": dict(feed or {"type": "synthetic", "seed": 1}),
-            "latency": "1ms",
-            "instruments": {_name(symbol): {"lot_size": "0.001"} for symbol in symbols},
-            "balances": _endowment(symbols) if balances is None else balances,
-            **(venue_options or {}),
+            name: {
+                "feed": dict(feed or {"type": "synthetic", "seed": 1}),
+                "latency": "1ms",
+                "instruments": {
+                    _name(each): {"lot_size": "0.001"} for each in symbols if _venue(each) == name
+                },
+                "balances": _endowment(symbols) if balances is None else balances,
+                **(given if len(names) == 1 else given.get(name, {})),
+            }
+            for name in names
         },
         symbols=symbols,
         risk=risk or {},
     )
-    venue: SimulatedVenue = plan.simulated()[0]
+    venues = plan.simulated()
     if events is not None:
-        venue = _Script(venue, tuple(events), for_s)
+        script = tuple(events)
+        venues = [_Script(venue, _part(script, venue.name, names), for_s) for venue in venues]
     elif for_s is None and feed is None:
         for_s = 60.0
-    result = _run(plan, venue, for_s)
+    result = _run(plan, venues, for_s)
     if result.error and not may_fail:
         details = [line.fields["error"] for line in result.log if line.message == "strategy failed"]
         raise AssertionError("\n".join(["the strategy failed:", *map(str, details)]))
@@ -226,6 +235,10 @@ def _name(symbol: str) -> str:
     return symbol.partition(":")[2]
 
 
+def _venue(symbol: str) -> str:
+    return symbol.partition(":")[0]
+
+
 def _endowment(symbols: tuple[str, ...]) -> dict[str, Decimal]:
     return {currency: ENDOWMENT for each in symbols for currency in _name(each).split("-")}
 
@@ -234,11 +247,14 @@ def _plan(
     strategy: type[Strategy] | str,
     *,
     params: Mapping[str, Any],
-    options: Mapping[str, Any],
+    options: Mapping[str, Mapping[str, Any]],
     symbols: tuple[str, ...],
     risk: Mapping[str, Any],
 ) -> Plan:
-    """Do what `botkit.assembly.check` does, for a class that may have no name to import."""
+    """Do what `botkit.assembly.check` does, for a class that may have no name to import.
+
+    `options` are those of each paper venue, by its name.
+    """
     found = (
         load_strategy_class(strategy, f"{SOURCE}: strategy", ".")
         if isinstance(strategy, str)
@@ -254,30 +270,36 @@ def _plan(
     )
     config = Config(
         bot=BotConfig(name="test"),
-        venues={"paper": VenueConfig(name="paper", type="paper", options=options)},
+        venues={
+            name: VenueConfig(name=name, type="paper", options=each)
+            for name, each in options.items()
+        },
         strategies=(table,),
         risk=risk,
         source=SOURCE,
         base_dir=".",
     )
     plugin: Any = load_plugin("botkit.venues", "paper", SOURCE)
-    setup = VenueSetup(
-        name="paper", options=options, symbols=symbols, source=f"{SOURCE}: venues.paper"
-    )
-    venue: Venue = plugin.from_setup(setup)
+    venues: dict[str, Venue] = {}
+    for name, each in options.items():
+        setup = VenueSetup(
+            name=name,
+            options=each,
+            symbols=tuple(symbol for symbol in symbols if _venue(symbol) == name),
+            source=f"{SOURCE}: venues.{name}",
+        )
+        venues[name] = plugin.from_setup(setup)
     planned = PlannedStrategy(
         config=table,
         strategy_class=strategy_class,
         params=structure(strategy_class.Params, params, SOURCE, key="params"),
     )
-    return Plan(
-        config=config, venues={"paper": venue}, strategies=(planned,), rules=build_rules(config)
-    )
+    return Plan(config=config, venues=venues, strategies=(planned,), rules=build_rules(config))
 
 
-def _run(plan: Plan, venue: SimulatedVenue, for_s: float | None) -> RunResult:
-    first_ns = venue.first_time_ns()
-    start_ns = START_NS if first_ns is None else first_ns
+def _run(plan: Plan, venues: Sequence[SimulatedVenue], for_s: float | None) -> RunResult:
+    starts = [each for venue in venues if (each := venue.first_time_ns()) is not None]
+    start_ns = min(starts, default=START_NS)
     until_ns = None if for_s is None else start_ns + round(for_s * NS_PER_S)
     clock = BacktestClock(origin_ns=start_ns, current_ns=start_ns)
     journal = MemoryJournal()
@@ -290,7 +312,7 @@ def _run(plan: Plan, venue: SimulatedVenue, for_s: float | None) -> RunResult:
         bot = assemble(
             plan, await plan.prepare(), journal=journal, clock=clock, run_id="test", log=write
         )
-        await run_bot(bot, partial(drive, bot.engine, [venue], clock, bot.stop, until_ns))
+        await run_bot(bot, partial(drive, bot.engine, venues, clock, bot.stop, until_ns))
         return bot
 
     bot = trio.run(main, clock=clock)
@@ -316,6 +338,21 @@ def _orders(bot: Bot, journal: MemoryJournal) -> Iterator[Order]:
             order = bot.engine.orders.get(entry.client_order_id)
             if order is not None:
                 yield order
+
+
+def _part(events: tuple[Scripted, ...], name: str, names: Sequence[str]) -> tuple[Scripted, ...]:
+    """Return what a script holds for one venue of several; of one, it is all."""
+    if len(names) == 1:
+        return events
+    venues = [
+        each.venue if isinstance(each, VenueStatus | FeedGap | FeedEnded) else _venue(each.symbol)
+        for each in events
+    ]
+    if strange := sorted({*venues} - {*names}):
+        raise ValueError(
+            f"the script has events of {', '.join(strange)}; it is for {', '.join(names)}"
+        )
+    return tuple(event for event, venue in zip(events, venues, strict=True) if venue == name)
 
 
 class _Script:

@@ -210,3 +210,32 @@ def test_builders_fill_in_what_a_test_does_not_care_about() -> None:
 def test_a_reports_exec_type_follows_from_what_it_tells(report: Any, exec_type: ExecType) -> None:
     """Unless it is said."""
     assert report.exec_type is exec_type
+
+
+def test_several_venues_have_accounts_and_options_of_their_own() -> None:
+    """Each quote goes to its own; the second's answers take half a second."""
+
+    class Everywhere(Strategy):
+        """Buys once at each venue."""
+
+        def on_quote(self, quote: Quote) -> None:
+            """Buy where the quote comes from."""
+            (instrument,) = (each for each in self.instruments if each.symbol == quote.symbol)
+            if not self.position(instrument) and not self.orders(instrument):
+                self.buy(instrument, "0.1")
+
+    result = run_strategy(
+        Everywhere,
+        events=[build_quote(0, 99, 101, symbol="a:X-EUR"), build_quote(1, 9, 11, symbol="b:X-EUR")],
+        symbols=("a:X-EUR", "b:X-EUR"),
+        venue_options={"b": {"latency": "500ms"}},
+    )
+    near, far = result.fills
+    assert [near.symbol, far.symbol] == ["a:X-EUR", "b:X-EUR"]
+    assert far.receive_time_ns == time_ns(1.5)
+    with pytest.raises(ValueError, match="events of c; it is for a, b"):
+        run_strategy(
+            Everywhere,
+            events=[build_quote(0, 1, 2, symbol="c:X-EUR")],
+            symbols=("a:X-EUR", "b:X-EUR"),
+        )
