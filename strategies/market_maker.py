@@ -22,7 +22,7 @@ BUY, SELL = BOTH = (Side.BUY, Side.SELL)
 
 
 class MarketMaker(Strategy):
-    """Keeps one post-only order on each side; replaces it by canceling it and placing the next."""
+    """Keeps one order on each side, post-only; replaces it by canceling it and placing the next."""
 
     @attrs.frozen(kw_only=True)
     class Params:
@@ -42,6 +42,8 @@ class MarketMaker(Strategy):
             A quote this near to where it should be is left alone.
         retry_s
             Pause after a quote was refused, in seconds.
+        post_only
+            Say that quotes must not take; False where the venue knows no such order.
         """
 
         qty: Decimal = attrs.field(validator=gt(Decimal(0)))
@@ -50,6 +52,7 @@ class MarketMaker(Strategy):
         skew_bps: Decimal = attrs.field(default=Decimal(0), validator=ge(Decimal(0)))
         requote_bps: Decimal = attrs.field(default=Decimal(1), validator=ge(Decimal(0)))
         retry_s: float = attrs.field(default=1.0, validator=gt(0.0))
+        post_only: bool = True
 
     params: Params
 
@@ -137,5 +140,5 @@ class MarketMaker(Strategy):
             return
         place, rounding = (self.buy, ROUND_FLOOR) if side is BUY else (self.sell, ROUND_CEILING)
         self._orders[side] = place(
-            instrument, qty, price=instrument.price(px, rounding), post_only=True
+            instrument, qty, price=instrument.price(px, rounding), post_only=self.params.post_only
         )

@@ -54,6 +54,12 @@ def test_quotes_both_sides_around_the_mid_of_an_even_book() -> None:
     assert all(order.post_only for order in result.requests)
 
 
+def test_quotes_are_plain_limit_orders_where_a_venue_has_no_others() -> None:
+    result = run([build_quote(0, 99, 101)], post_only=False)
+    assert len(result.requests) == 2
+    assert not any(order.post_only for order in result.requests)
+
+
 def test_a_thin_ask_draws_the_quotes_up() -> None:
     """Three times as much at the bid moves the fair price three quarters of the way to the ask."""
     result = run([build_quote(0, 99, 101, bid_qty=3, ask_qty=1)])
