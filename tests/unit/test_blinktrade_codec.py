@@ -475,6 +475,13 @@ def test_balances_of_another_client_are_left_out() -> None:
     assert len(desk.decode({"MsgType": "U3", "ClientID": "90000002", "5": {"BTC": 500}})) == 1
 
 
+def test_the_currencies_kept_are_bounded() -> None:
+    desk = Desk()
+    for number in range(20):
+        desk.decode({"MsgType": "U3", "5": {f"X{number}-{n}": 1 for n in range(1_000)}})
+    assert sum(desk.codec.unknown.values()) == 10
+
+
 # --- the session --------------------------------------------------------------------------------
 
 

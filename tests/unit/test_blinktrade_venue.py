@@ -430,7 +430,7 @@ async def test_all_open_orders_can_be_canceled_within_the_rate(autojump_clock: M
         assert [each.client_order_id for each in failed] == [
             order.client_order_id for order in orders[20:]
         ]
-        assert "max_open_orders = 20" in failed[0].text
+        assert "max_open_orders = 20 may work" in failed[0].text
         for order in orders[:20]:
             bench.session.cancel(order)
         await trio.sleep(2.5)
@@ -438,6 +438,32 @@ async def test_all_open_orders_can_be_canceled_within_the_rate(autojump_clock: M
         bench.session.submit(Side.BUY, price=FAR)  # there is room again
         await trio.sleep(0.5)
         assert len(bench.resting()) == 1
+
+
+async def test_orders_sent_in_one_breath_are_counted_one_by_one(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench({"max_open_orders": 3}) as bench:
+        await trio.sleep(2)
+        orders = [bench.session.submit(Side.BUY, price=FAR) for _ in range(5)]
+        await trio.sleep(1)
+        assert len(bench.resting()) == 3
+        assert [each.client_order_id for each in told(bench, SendFailed)] == [
+            order.client_order_id for order in orders[3:]
+        ]
+
+
+async def test_nothing_sent_ever_comes_to_the_venues_limit(autojump_clock: MockClock) -> None:
+    async with open_bench({"max_messages_per_second": 15, "max_open_orders": 100}) as bench:
+        for number in range(40):  # cancels that wait for the rate, with orders behind them
+            orders = [bench.session.submit(Side.BUY, price=FAR) for _ in range(number % 12)]
+            await trio.sleep(0.13)
+            for order in orders:
+                bench.session.cancel_by(order.client_order_id, None)
+        await trio.sleep(10)
+        assert bench.resting() == []
+        assert ready(bench) == (True, True, True)
+        assert len(told(bench, FeedGap)) == 1  # never cut off
 
 
 async def test_order_to_be_kept_is_refused_where_the_venue_would_end_it(
@@ -617,6 +643,28 @@ async def test_old_orders_are_found_pages_back_by_the_venues_id(autojump_clock: 
     names = {each.client_order_id for each in listing.reports}
     assert listing.complete
     assert names == {order.client_order_id, *(f"x{number}" for number in range(100))}
+
+
+async def test_list_that_is_too_long_is_not_complete(autojump_clock: MockClock) -> None:
+    async with open_bench({"on_disconnect": "keep"}) as bench:
+        market = bench.simulator.market
+        market.pause()
+        for number in range(2_000):
+            terms = OrderTerms(
+                symbol="BTCUSD",
+                side=Side.BUY,
+                order_qty=Decimal("0.001"),
+                price=FAR,
+                client_order_id=f"x{number}",
+            )
+            now_ns = market.catch_up()
+            market.exchange.submit("alice", terms, now_ns)
+        market.exchange.cancel_all("alice", market.catch_up())
+        bench.session.subject = attrs.evolve(bench.pair.subject, answer_s=60.0)
+        bench.session.venue.ask(AskListing(venue="blinktrade", listing_id=5))
+        listing = await bench.session.expect(OrderListing, "listing")
+        assert not listing.complete
+        assert len(listing.reports) == 2_000
 
 
 async def test_listing_since_a_time_holds_what_came_later_and_what_rests(

@@ -67,6 +67,7 @@ POST_ONLY: Final = "6"
 TRADE: Final = "2"  # MDEntryType
 LOCKED: Final = "_locked"
 KINDS_COUNTED: Final = 1_000
+CURRENCIES_KEPT: Final = 10_000
 STATUSES: Final[Mapping[str, tuple[OrdStatus, ExecType]]] = {
     "0": (OrdStatus.NEW, ExecType.NEW),
     "1": (OrdStatus.PARTIALLY_FILLED, ExecType.TRADE),
@@ -321,6 +322,8 @@ class Codec:
             amounts = msgspec.convert(told, dict[str, wire.Signed])
         except msgspec.ValidationError as exc:
             raise VenueProtocolError(f"blinktrade: cannot read balances: {exc}") from exc
+        if len(self._held) + len(amounts) > CURRENCIES_KEPT:
+            return self._left_out("balances of so many currencies")
         self._held.update(amounts)
         events: list[Event | Notice] = [
             self._balance(currency)

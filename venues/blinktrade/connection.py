@@ -111,11 +111,17 @@ class Connection:
                     else:
                         deliver(event)
 
-    async def send(self, frame: bytes, *, urgent: bool = False, paid: bool = False) -> None:
-        """Send once the rate allows it; at once what was `paid` for before."""
-        if not paid:
-            await self._budget.wait(urgent=urgent)
+    async def send(self, frame: bytes, *, urgent: bool = False) -> None:
+        """Send once the rate allows it."""
+        await self._budget.wait(urgent=urgent)
         await self._ws.send(frame)
+
+    async def send_now(self, frame: bytes) -> bool:
+        """Send if the rate allows it, and tell whether it did: what is beyond does not wait."""
+        if not self._budget.take():
+            return False
+        await self._ws.send(frame)
+        return True
 
     # --- the heartbeat ----------------------------------------------------------------------
 

@@ -114,15 +114,27 @@ class Desk:
                         raise AssertionError("a replace passes no gate: the venue has none")
 
     async def _send_new(self, connection: Connection, order: NewOrder) -> None:
+        """Send a new order, or say why it was not; it never waits for the rate."""
+        options, name = self._options, order.client_order_id
+        if len(self.working) >= options.max_open_orders:
+            self._refuse(order, f"max_open_orders = {options.max_open_orders} may work already")
+            return
         try:
             frame = connection.codec.encode(order)
         except ValueError as exc:
-            now_ns = self.now_ns()
-            failure = send_failed(order, f"not sent: {exc}", reached_venue=False, now_ns=now_ns)
-            self._deliver(failure)
+            self._refuse(order, str(exc))
             return
-        self.working[order.client_order_id] = _Working(order)
-        await connection.send(frame, paid=True)
+        self.working[name] = _Working(order)
+        if not await connection.send_now(frame):
+            del self.working[name]
+            limit, reserve = options.max_messages_per_second, options.reserve
+            self._refuse(
+                order, f"more than {limit} messages a second, less {reserve} kept for cancels"
+            )
+
+    def _refuse(self, order: NewOrder, why: str) -> None:
+        now_ns = self.now_ns()
+        self._deliver(send_failed(order, f"not sent: {why}", reached_venue=False, now_ns=now_ns))
 
     async def _keep_balances(self, connection: Connection) -> None:
         """Ask for all balances now and then: what the venue tells by itself is of trades only."""

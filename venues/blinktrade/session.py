@@ -58,7 +58,7 @@ class Session:
         self._simulator = simulator
         self._mail = Mailbox()
         self._feeds: dict[int, _Feed] = {}
-        self._tickers: dict[int, tuple[str, ...]] = {}
+        self._tickers: dict[int, Mapping[str, Mapping[str, str]]] = {}  # by symbol: its market, if it was named
         self._last_ticker: dict[str, dict[str, Any]] = {}
         self._arrivals: deque[float] = deque()
         self._kinds: Mapping[str, Callable[[dict[str, Any]], None]] = {
@@ -191,11 +191,11 @@ class Session:
         if kind == "2":
             self._tickers.pop(req_id, None)
             return
-        names = self._known(message)
-        for name in names:
-            self._put({**self._ticker(name), "SecurityStatusReqID": req_id})
+        asked = dict(zip(self._known(message), _markets(message), strict=True))
+        for name, market in asked.items():
+            self._put({**self._ticker(name), **market, "SecurityStatusReqID": req_id})
         if kind == "1":
-            self._tickers[req_id] = names
+            self._tickers[req_id] = asked
 
     def _known(self, message: dict[str, Any]) -> tuple[str, ...]:
         """Return the symbols a message names; drop the connection for one that is not there."""
@@ -261,15 +261,22 @@ class Session:
         kinds = BookLevelChange | PublicTrade
         moved = {event.symbol for event in events if isinstance(event, kinds)}
         told: list[dict[str, Any]] = []
-        for req_id, names in self._tickers.items():
-            for name in names:
+        for req_id, asked in self._tickers.items():
+            for name, market in asked.items():
                 before = self._last_ticker.get(name)
                 if name in moved and self._ticker(name) != before:
-                    told.append({**self._last_ticker[name], "SecurityStatusReqID": req_id})
+                    row = {**self._last_ticker[name], **market}
+                    told.append({**row, "SecurityStatusReqID": req_id})
         return told
 
 
 BROKER_ID: Final = 5
+
+
+def _markets(message: dict[str, Any]) -> list[dict[str, str]]:
+    """Return how a ticker names its market: only to who asked for it as BLINK:BTCUSD."""
+    heads = (str(each).rpartition(":")[0] for each in message["Instruments"])
+    return [{"Market": head} if head else {} for head in heads]
 
 
 def _refusal(req_id: int, words: str) -> dict[str, Any]:

@@ -215,26 +215,23 @@ class BlinkTradeVenue(BlinkTradeMarketData):
     # --- orders -----------------------------------------------------------------------------
 
     def submit(self, order: Approved[NewOrder]) -> None:
-        """Send a new order, or say why it may not be sent."""
-        request = order.request
-        why = self._refusal(request)
-        if why:
-            now_ns = request.transact_time_ns
-            self._tell(send_failed(request, f"not sent: {why}", reached_venue=False, now_ns=now_ns))
-        else:
-            self._desk.outbox.put(request)
+        """Send a new order, or say that it may not be sent.
 
-    def _refusal(self, order: NewOrder) -> str:
-        """Return why an order may not be sent; "" if it may, and is counted as sent then."""
-        options = self.options
-        if order.keep and options.on_disconnect == "cancel":
-            return 'it is to be kept, and on_disconnect = "cancel" would end it with the connection'
-        if len(self._desk.working) >= options.max_open_orders:
-            return f"max_open_orders = {options.max_open_orders} may be working already"
-        if not self._budget.take():
-            limit = options.max_messages_per_second
-            return f"more than {limit} messages a second, less {options.reserve} kept for cancels"
-        return ""
+        One beyond the venue's rate, or beyond what could be canceled at once, is refused when its
+        turn comes; it does not wait.
+        """
+        request = order.request
+        if not (request.keep and self.options.on_disconnect == "cancel"):
+            self._desk.outbox.put(request)
+            return
+        self._tell(
+            send_failed(
+                request,
+                'not sent: it is to be kept, and on_disconnect = "cancel" would end it',
+                reached_venue=False,
+                now_ns=request.transact_time_ns,
+            )
+        )
 
     def replace(self, order: Approved[ReplaceOrder]) -> None:
         """Refuse: the venue has no replace, and the gate lets none pass."""
