@@ -182,6 +182,11 @@ class Order:
         return self.ord_status in CLOSED
 
     @property
+    def is_kept(self) -> bool:
+        """True if it is to outlive the bot: its strategy said so and nobody asked to cancel it."""
+        return self.keep and not self.cancel_requested
+
+    @property
     def in_doubt(self) -> bool:
         """True while the venue has to be asked: UNKNOWN, or fills told and not yet counted."""
         return self.ord_status is OrdStatus.UNKNOWN or self.ahead is not None

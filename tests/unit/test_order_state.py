@@ -390,6 +390,17 @@ def test_a_commission_that_came_with_a_total_is_not_charged_again_for_its_execut
     assert later.amended == ()
 
 
+def test_a_commission_told_early_is_not_charged_again_once_its_total_brings_it() -> None:
+    order = build_order()
+    fee = {"commission": "0.1", "commission_currency": "EUR"}
+    assert order.apply(fill("e1", "2", **fee), TOTALS).amended == ()
+    counted = order.apply(fill("e1", "2", cum_qty="2", **fee), TOTALS)
+    assert counted.fill is not None
+    assert look(counted, "fill.commission", "amended") == (Decimal("0.1"), ())
+    later = build_report(OrdStatus.PARTIALLY_FILLED, cum_qty="4", avg_px="100")
+    assert order.apply(later, TOTALS).amended == ()
+
+
 def test_the_commission_of_what_a_person_told_replaces_the_estimate_under_totals() -> None:
     order = build_order()
     order.vouch(
