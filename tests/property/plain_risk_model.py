@@ -51,6 +51,7 @@ class PlainModel:
         self.placed = list(placed)
         self.taker = taker
         self.now_s = now_s
+        self.sent: list[tuple[Fraction, str, str, str]] = []  # when, what, strategy, symbol
         self.losses = {p.key: Loss() for p in self.placed if p.kind in LOSSES}
         self.forget_run()
         self.books: dict[tuple[str, str], Book] = {}
@@ -63,7 +64,6 @@ class PlainModel:
         self.foreign: dict[tuple[str, str], Fraction] = {}  # locked by others, as last told
         self.credit: dict[tuple[str, str], dict[str, Fraction]] = {}  # by counterparty
         self.paused: set[str] = set()  # strategies, instruments, "" everything
-        self.sent: list[tuple[Fraction, str, str, str]] = []  # when, what, strategy, symbol
         self.up: set[str] = set()
         self.taken: dict[str, Fraction] = {}  # for fees not told yet, off the balances
         self.halted = ""
@@ -88,9 +88,9 @@ class PlainModel:
     def restart(self, carried: Mapping[tuple[str, str], tuple[Fraction, Fraction | None]]) -> None:
         """End the run, and begin one with these positions at these prices.
 
-        Where the bot had halted a person has cleared it, and losses start anew. What a position
-        was up or down when the run ended is measured again in the next, so it is left out here;
-        where there is none any more it stays as it was at the last look.
+        Where the bot had halted a person has cleared it, and losses and rates start anew. What a
+        position was up or down when the run ended is measured again in the next, so it is left out
+        here; where there is none any more it stays as it was at the last look.
         """
         for placed in self.placed:
             if placed.kind in LOSSES:
@@ -101,6 +101,8 @@ class PlainModel:
                 kept = loss.settled if is_held else loss.profit
                 anew = Loss(day=loss.day, start=loss.start - kept, profit=loss.profit - kept)
                 self.losses[placed.key] = Loss() if self.halted else anew
+        if self.halted:
+            self.sent.clear()
         self.books = {key: self.carried_book(key, *terms) for key, terms in carried.items()}
         self.forget_run()
 

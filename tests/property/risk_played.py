@@ -210,7 +210,7 @@ class PlayedBot:
 
     def absorb(self) -> None:
         """Tell the model of what the journal has, in order; then look at what has left."""
-        takes = {
+        takes: Mapping[type, Callable[[Any], None]] = {
             CancelOrder: self._cancel,
             Held: self._hold,
             Checked: self._check_again,
@@ -220,7 +220,7 @@ class PlayedBot:
         entries = self.entries
         while self._read < len(entries):
             entry, self._read = entries[self._read], self._read + 1
-            take: Any = takes.get(type(entry))
+            take = takes.get(type(entry))
             if take is not None:
                 take(entry)
         told = [*self._sent, *self.engine.desk._outbox]

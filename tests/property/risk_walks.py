@@ -60,7 +60,7 @@ IN_FOCUS: Final[Mapping[str, Sequence[Move]]] = {
         World.turn_link,
         World.tell_fee,
     ),
-    "max_cancel_rate": (World.cancel, World.cancel, World.make_market),
+    "max_cancel_rate": (World.cancel, World.cancel, World.make_market, World.restart),
     "max_daily_loss": (
         *(World.trade,) * 5,
         *(World.restart,) * 2,
@@ -72,7 +72,12 @@ IN_FOCUS: Final[Mapping[str, Sequence[Move]]] = {
     "max_exposure": (*(World.make_market,) * 4, World.turn_link, World.trade),
     "max_open_orders": (World.make_market, World.turn_link),
     "max_order_notional": (*(World.quote_oddly,) * 3, *(World.miss_messages,) * 2),
-    "max_order_rate": (*(World.wait,) * 3, *(World.send,) * 4, *(World.replace,) * 4),
+    "max_order_rate": (
+        World.restart,
+        *(World.wait,) * 3,
+        *(World.send,) * 4,
+        *(World.replace,) * 4,
+    ),
     "max_position": (*(World.make_market,) * 4, World.turn_link, World.trade, World.cancel),
     "price_collar_bps": (*(World.quote_oddly,) * 3, *(World.miss_messages,) * 2),
     "self_trade": (*(World.replace,) * 3, *(World.cancel,) * 2, World.turn_link),

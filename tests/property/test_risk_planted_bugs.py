@@ -422,6 +422,8 @@ BUGS: Final[Mapping[str, tuple[str, Bend]]] = {
     "max_order_rate forgets replaces": ("max_order_rate", does(sent=sent_without_replaces)),
     "max_order_rate counts a moment too long": ("max_order_rate", checks(counts_a_moment_longer)),
     "max_order_rate counts what is refused": ("max_order_rate", checks(counts_what_is_refused)),
+    "max_order_rate resets at restart": ("max_order_rate", does(carry_on=forgets)),
+    "max_cancel_rate resets at restart": ("max_cancel_rate", does(carry_on=forgets)),
     "max_cancel_rate forgets working orders": (
         "max_cancel_rate",
         sees(open_orders=lambda view, symbol=None: 0),
