@@ -30,6 +30,8 @@ from botkit.ports import Checked
 
 __all__ = ["command"]
 
+LONGEST: Final = 60  # of a value that is shown
+
 
 def _tightest(name: str) -> Column[RuleRecord]:
     def number(row: RuleRecord) -> Decimal | None:
@@ -147,8 +149,14 @@ def _switch_lines(name: str, choice: BotChoice, switch: KillSwitch) -> Iterator[
             f"{cleared.halted.reason})"
         )
     for rule, values in switch.carried.items():
-        kept = ", ".join(f"{key} {value}" for key, value in values.items())
-        yield f"Carried      {rule}: {kept}"
+        kept = ", ".join(f"{key} {_short(value)}" for key, value in values.items() if value)
+        if kept:
+            yield f"Carried      {rule}: {kept}"
+
+
+def _short(text: str) -> str:
+    """Return a value as it is, or its beginning where it is long, as the times of a rate are."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def _named(name: str, choice: BotChoice) -> str:
