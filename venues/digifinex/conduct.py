@@ -6,6 +6,7 @@ whole, cancels included, and lasts from thirty minutes to a day.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -61,12 +62,15 @@ class Conduct:
         is_short = is_over and not order.is_filled and at_ns - order.at_ns < SHORT_LIFE_NS
         order.was_short = is_short or (order.was_short and not order.is_filled)
 
-    def refusal(self, value: Decimal, now_ns: int) -> str:
-        """Return why an order worth `value` must wait; "" if it need not."""
+    def refusal(self, value: Decimal, now_ns: int, under_way: Sequence[Decimal] = ()) -> str:
+        """Return why an order worth `value` must wait; "" if it need not.
+
+        `under_way` are the values of orders that the venue has not answered yet.
+        """
         while self._orders and next(iter(self._orders.values())).at_ns <= now_ns - WINDOW_NS:
             self._orders.popitem(last=False)
-        count = len(self._orders) + 1
-        why = self._value_refusal(value) if count > VALUED * SHARE else ""
+        count = len(self._orders) + len(under_way) + 1
+        why = self._value_refusal(sum(under_way, value)) if count > VALUED * SHARE else ""
         if not why and count > COUNTED * SHARE:
             why = self._filled_refusal(count) or self._short_refusal(count)
         return why

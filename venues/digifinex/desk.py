@@ -88,7 +88,7 @@ class OrderDesk:
         self._latest: OrderedDict[str, ExecutionReport] = OrderedDict()
         self._open: dict[str, str] = {}  # symbols of our own working orders, by the venue's id
         self._kept: set[ClientOrderId] = set()
-        self._awaited: dict[ClientOrderId, str] = {}  # symbols of orders handed over, unanswered
+        self._awaited: dict[ClientOrderId, NewOrder] = {}  # handed over and not answered
         self._in_flight: Counter[str] = Counter()  # calls under way, by symbol
         self._early: list[ExecutionReport] = []
         self._conducts: dict[str, Conduct] = {}
@@ -141,7 +141,7 @@ class OrderDesk:
             return
         self._rest.posts.take()
         _remember(self._sent, order.client_order_id, None)
-        self._awaited[order.client_order_id] = order.symbol
+        self._awaited[order.client_order_id] = order
         self.outbox.put(order)
 
     def _why_not(self, order: NewOrder) -> str:
@@ -162,7 +162,9 @@ class OrderDesk:
         is_excused = order.ord_type is OrdType.MARKET or order.reduce_only
         if not self._options.conduct or is_excused:
             return ""
-        return self.conduct(order.symbol).refusal(_value(order), order.transact_time_ns)
+        under_way = [_value(each) for each in self._awaited.values() if each.symbol == order.symbol]
+        conduct = self.conduct(order.symbol)
+        return conduct.refusal(_value(order), order.transact_time_ns, under_way)
 
     def conduct(self, symbol: str) -> Conduct:
         """Return what a market has seen of the account."""

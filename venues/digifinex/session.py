@@ -55,7 +55,7 @@ class Session:
         self._member: Member | None = None
         self._channels: dict[str, list[str]] = {}
         self._books: dict[str, DepthFeed] = {}
-        self._changes_sent = 0
+        self._changes_sent = self._wholes_asked = 0
         # Ends the link when the client has sent nothing for a while, whatever it is sent.
         self._patience = trio.CancelScope(deadline=trio.current_time() + simulator.quirks["idle_s"])
         self._late: list[tuple[float, int, bytes]] = []  # private pushes, a heap by when they go
@@ -167,6 +167,9 @@ class Session:
 
     def _begin_depth(self, names: Sequence[str]) -> None:
         simulator = self._simulator
+        self._wholes_asked += 1
+        if self._wholes_asked <= simulator.quirks["lost_wholes"]:
+            return
         for name in names:
             market = simulator.market.exchange.markets[name]
             feed = DepthFeed(market, simulator.quirks["depth"], lingers=simulator.quirks["lingers"])
@@ -178,8 +181,8 @@ class Session:
     def _on_events(self, events: Sequence[ExchangeEvent]) -> None:
         moved = {event.symbol for event in events if isinstance(event, BookLevelChange)}
         self._tell_trades(events)
-        for name in self._channels.get("depth", []):
-            if name in moved:
+        for name in self._books:
+            if name in moved and name in self._channels.get("depth", []):
                 self._tell_depth(name)
         self._tell_tickers(moved)
         if self._member is not None:
@@ -203,7 +206,7 @@ class Session:
             self._push("depth.update", [True, feed.whole(), self._shown(name)])
             return
         change = feed.change(ZEROS[int(rng.integers(len(ZEROS)))])
-        if change is not None:
+        if change is not None and not self._simulator.happens("lost_changes"):
             self._push("depth.update", [False, change, self._shown(name)])
 
     def _tell_tickers(self, moved: set[str]) -> None:

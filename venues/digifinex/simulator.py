@@ -58,6 +58,8 @@ QUIRKS: Final[Mapping[str, Any]] = {
     "disorder": 0.1,  # the part of order pushes that come behind later ones
     "whole_every": 50,  # how many depth changes until the whole book comes again; 0 for never
     "depth": 20,  # levels a side
+    "lost_changes": 0.0,  # the part of depth changes that never come
+    "lost_wholes": 0,  # how many whole books a client asks for in vain, at first
     "lingers": False,  # levels that leave the window are never deleted
     "lower_case": False,  # symbols in pushes and rows
     "adds_up": False,  # a second subscription adds to the first
