@@ -1,5 +1,6 @@
 """Peatio beside its simulator, for tests: raw clients, and a venue with what it delivered."""
 
+import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,8 +13,10 @@ import trio.testing
 
 from botkit.adapter import SimulatorSetup
 from botkit.clock import LiveClock
+from botkit.errors import VenueError
 from botkit.model import Event, Side
 from botkit.testing.conformance_session import Session
+from botkit.testing.links import Link
 from botkit.testing.network import SimulatedNetwork, open_network
 from botkit.testing.simulated import (
     START_NS,
@@ -173,6 +176,7 @@ class Bench:
     session: Session
     pair: SimulatedVenuePair
     simulator: PeatioSimulator
+    socket: Link
 
     @property
     def events(self) -> list[Event]:
@@ -195,9 +199,18 @@ async def open_bench(
         await venue.prepare()
         session = Session(pair.subject, venue.instruments[pair.subject.symbol], "bench")
         assert isinstance(pair.simulator, PeatioSimulator)
+        assert pair.network is not None
+        links = len(pair.network.links)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(session.serve)
+            nursery.start_soon(_serve, session)
             await session.touch()
             await trio.sleep(0.5)
-            yield Bench(session=session, pair=pair, simulator=pair.simulator)
+            socket = pair.network.links[links]  # REST connects when it is first asked
+            yield Bench(session=session, pair=pair, simulator=pair.simulator, socket=socket)
             nursery.cancel_scope.cancel()
+
+
+async def _serve(session: Session) -> None:
+    """Serve one connection; its end is for the tests to look at."""
+    with contextlib.suppress(VenueError):
+        await session.serve()
