@@ -362,6 +362,23 @@ async def test_ticker_comes_at_once_and_with_each_change(autojump_clock: MockClo
         assert await client.settle() == []
 
 
+async def test_ticker_names_its_market_to_who_named_it_and_each_subscription_is_told(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_client(interleave=False) as client:
+        for req_id, name in ((55, "BLINK:BTCUSD"), (56, "BTCUSD")):
+            await client.send(MsgType="e", SecurityStatusReqID=req_id,
+                              SubscriptionRequestType="1", Instruments=[name])  # fmt: skip
+            await client.expect("f")
+        stranger_trades(client, Side.BUY, 500, "1")
+        told = [await client.expect("f"), await client.expect("f")]
+    assert [(row["SecurityStatusReqID"], row.get("Market")) for row in told] == [
+        (55, "BLINK"),
+        (56, None),
+    ]
+    assert {row["Symbol"] for row in told} == {"BTCUSD"}
+
+
 # --- orders -------------------------------------------------------------------------------------
 
 
@@ -848,6 +865,24 @@ async def test_public_rest_tells_plain_decimals(autojump_clock: MockClock) -> No
     )  # fmt: skip
     assert told["orderbook"]["bids"] == [[499.5, 0.25, 90_000_003]]
     assert told["trades"][0]["amount"] == 0.5
+
+
+async def test_public_trades_are_the_last_ones_or_those_after_one(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_exchange(quiet=False) as (_, network):
+        await trio.sleep(30.0)
+        told: list[list[int]] = []
+        async with open_http("http://exchange.test", dial=network.dial) as http:
+            for query in ("", "limit=3", "since=2", "limit=0", "limit=x&since=y"):
+                reply = await http.request("GET", f"api/v1/USD/trades?{query}")
+                told.append([row["tid"] for row in json.loads(reply.body)])
+    everything, last, later, none, unreadable = told
+    assert len(everything) > 5
+    assert last == everything[-3:]
+    assert later == [tid for tid in everything if tid > 2]
+    assert none == []
+    assert unreadable == everything
 
 
 async def test_background_traders_make_a_market(autojump_clock: MockClock) -> None:

@@ -442,6 +442,19 @@ async def test_ticker_of_an_empty_side_has_no_price(autojump_clock: MockClock) -
         assert row["updated_at"].startswith("2026-01-01T00:00:00.")
 
 
+async def test_tickers_are_pushed_of_the_markets_that_were_asked_for(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving() as served, client(served) as alice:
+        await alice.join("/tickers", symbols=[ETH])
+        seen = [
+            row["symbol"]
+            for _ in range(20)
+            for row in (await alice.until("/tickers", "upsert"))["payload"]["data"]
+        ]
+    assert set(seen) == {ETH}
+
+
 async def test_candles_come_by_join_by_question_and_by_push(autojump_clock: MockClock) -> None:
     async with serving(idle_s=1e6) as served, client(served) as alice:
         topic = f"/candles/{ETH}"

@@ -13,6 +13,7 @@ __all__ = ["public_reply"]
 
 NS_PER_S: Final = 1_000_000_000
 PARTS: Final = 4  # api, v1, currency, what
+TRADES_MOST: Final = 1_000
 
 
 def public_reply(
@@ -30,7 +31,7 @@ def public_reply(
         return _ticker(market, now_ns)
     if parts[3] == "orderbook":
         return _orderbook(market, user_ids)
-    return _trades(market) if parts[3] == "trades" else None
+    return _trades(market, query) if parts[3] == "trades" else None
 
 
 def _ticker(market: Market, now_ns: int) -> dict[str, Any]:
@@ -58,8 +59,10 @@ def _orderbook(market: Market, user_ids: Mapping[str, int]) -> dict[str, Any]:
     return {"pair": market.symbol, **sides}
 
 
-def _trades(market: Market) -> list[dict[str, Any]]:
-    return [
+def _trades(market: Market, query: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    """Return the last `limit` trades, the oldest first; of those after the trade id `since`."""
+    since, most = _integer(query, "since", 0), _integer(query, "limit", TRADES_MOST)
+    told = [
         {
             "tid": trade.trade_id,
             "date": trade.time_ns // NS_PER_S,
@@ -68,7 +71,14 @@ def _trades(market: Market) -> list[dict[str, Any]]:
             "side": trade.side.value.lower(),
         }
         for trade in market.trades
+        if trade.trade_id > since
     ]
+    return told[-most:] if most else []
+
+
+def _integer(query: Mapping[str, list[str]], name: str, default: int) -> int:
+    value = query.get(name, [""])[0]
+    return int(value[:18]) if value.isdecimal() else default
 
 
 def _number(value: Decimal | None) -> float | None:

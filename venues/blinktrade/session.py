@@ -58,7 +58,7 @@ class Session:
         self._simulator = simulator
         self._mail = Mailbox()
         self._feeds: dict[int, _Feed] = {}
-        self._tickers: dict[int, Mapping[str, Mapping[str, str]]] = {}  # by symbol: its market, if it was named
+        self._tickers: dict[int, Mapping[str, Mapping[str, str]]] = {}  # by symbol: its market
         self._last_ticker: dict[str, dict[str, Any]] = {}
         self._arrivals: deque[float] = deque()
         self._kinds: Mapping[str, Callable[[dict[str, Any]], None]] = {
@@ -226,8 +226,6 @@ class Session:
 
     def _interleaved(self, told: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return messages drawn from the queues of their kinds, each of which keeps its order."""
-        if len(told) < 2:  # noqa: PLR2004
-            return told
         queues: dict[str, deque[dict[str, Any]]] = {}
         for message in told:
             queues.setdefault(message["MsgType"], deque()).append(message)
@@ -260,14 +258,18 @@ class Session:
     def _ticker_changes(self, events: Sequence[ExchangeEvent]) -> list[dict[str, Any]]:
         kinds = BookLevelChange | PublicTrade
         moved = {event.symbol for event in events if isinstance(event, kinds)}
-        told: list[dict[str, Any]] = []
-        for req_id, asked in self._tickers.items():
-            for name, market in asked.items():
-                before = self._last_ticker.get(name)
-                if name in moved and self._ticker(name) != before:
-                    row = {**self._last_ticker[name], **market}
-                    told.append({**row, "SecurityStatusReqID": req_id})
-        return told
+        watched = {name for asked in self._tickers.values() for name in asked}
+        news = {
+            name: self._last_ticker[name]
+            for name in moved & watched
+            if self._last_ticker.get(name) != self._ticker(name)
+        }
+        return [
+            {**news[name], **market, "SecurityStatusReqID": req_id}
+            for req_id, asked in self._tickers.items()
+            for name, market in asked.items()
+            if name in news
+        ]
 
 
 BROKER_ID: Final = 5

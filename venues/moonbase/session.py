@@ -1,6 +1,6 @@
 """One client of the simulated Moonbase: its channels, and what it is told on them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -60,6 +60,7 @@ class Session:
         self._mail = Mailbox()
         self._joined: dict[str, str | int | None] = {}  # by topic, as the client spells it
         self._books: dict[str, BookFeed] = {}
+        self._quoted: Collection[str] = ()  # the markets whose tickers were asked for
         self._snapshots: Mapping[str, Handler] = {
             "tickers": self._tickers,
             "trades": self._trades,
@@ -190,9 +191,9 @@ class Session:
 
     def _tickers(self, _: str, payload: dict[str, Any]) -> list[dict[str, Any]]:
         market = self._simulator.market
-        wanted = payload.get("symbols") or list(market.exchange.markets)
+        self._quoted = payload.get("symbols") or list(market.exchange.markets)
         now_ns = market.now_ns()
-        markets = (each for name, each in market.exchange.markets.items() if name in wanted)
+        markets = (each for name, each in market.exchange.markets.items() if name in self._quoted)
         return [ticker_row(each, now_ns, pushed=False) for each in markets]
 
     def _trades(self, name: str, _: dict[str, Any]) -> list[dict[str, Any]]:
@@ -288,7 +289,7 @@ class Session:
         market = self._simulator.market
         if name in self._books:
             self._push(f"/orderbooks/{name}", "upsert", self._books[name].change())
-        if "/tickers" in self._joined:
+        if "/tickers" in self._joined and name in self._quoted:
             row = ticker_row(market.exchange.markets[name], market.exchange.now_ns, pushed=True)
             self._push("/tickers", "upsert", [row])
 
