@@ -355,6 +355,7 @@ async def test_public_calls_tell_the_market(autojump_clock: MockClock) -> None:
         book = await served.call("GET", "/order_book", {**of_btc, "limit": "3"})
         trades = await served.call("GET", "/trades", of_btc)
         ticker = await served.call("GET", "/ticker", of_btc)
+        tickers = await served.call("GET", "/ticker")
         time = await served.call("GET", "/time")
         nothing = await served.call("GET", "/order_book", {"symbol": "x"})
         bad = await served.call("GET", "/order_book", {**of_btc, "limit": "x"})
@@ -365,8 +366,21 @@ async def test_public_calls_tell_the_market(autojump_clock: MockClock) -> None:
     assert asks == sorted(asks, reverse=True)
     assert trades["data"][0]["id"] > trades["data"][-1]["id"]
     assert float(ticker["ticker"][0]["buy"]) < float(ticker["ticker"][0]["sell"])
+    assert float(ticker["ticker"][0]["low"]) <= float(ticker["ticker"][0]["high"])
+    assert abs(float(ticker["ticker"][0]["change"])) < 5
+    assert [row["symbol"] for row in tickers["ticker"]] == ["btc_usdt", "eth_usdt"]
     assert time["server_time"] == NOW_S + 30
     assert [nothing["code"], bad["code"]] == [20019, 10004]
+
+
+async def test_clients_for_everything_find_currencies_and_no_swaps(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving(quiet=True) as served:
+        currencies = await served.call("GET", "/currencies")
+        swaps = await served.call("GET", "/swap/v2/public/instruments")
+    assert {row["currency"] for row in currencies["data"]} == {"BTC", "ETH", "USDT"}
+    assert (int(swaps["code"]), swaps["data"]) == (0, [])
 
 
 # --- orders -------------------------------------------------------------------------------------
@@ -528,6 +542,7 @@ async def test_lists_come_by_pages(autojump_clock: MockClock) -> None:
     assert (len(history["data"]), len(none["data"]), len(fills["list"])) == (10, 0, 5)
     assert len(current["data"]) == len(everywhere["data"]) == 1
     assert fills["list"][0]["is_maker"] is False
+    assert fills["list"][0]["side"] == "buy_market"
     usdt = next(row for row in assets["list"] if row["currency"] == "USDT")
     assert float(usdt["total"]) - float(usdt["free"]) == 400.0
 

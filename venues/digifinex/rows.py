@@ -16,6 +16,7 @@ __all__ = [
     "DepthFeed",
     "RefusedError",
     "Show",
+    "currency_row",
     "deal_row",
     "encode",
     "mean",
@@ -24,17 +25,20 @@ __all__ = [
     "order_push",
     "order_row",
     "public_id",
+    "rest_ticker_row",
     "status_of",
     "symbol_row",
     "text",
     "ticker_row",
     "trade_row",
+    "type_of",
 ]
 
 NS_PER_S: Final = 1_000_000_000
 NS_PER_MS: Final = 1_000_000
 ZERO: Final = Decimal(0)
 AVERAGE_STEP: Final = Decimal("0.00000001")
+CHANGE_STEP: Final = Decimal("0.01")
 ERRORS: Final = {
     RejectReason.UNKNOWN_SYMBOL: ErrorCode.WRONG_PAIR,
     RejectReason.HALTED: ErrorCode.TRADING_SUSPENDED,
@@ -89,6 +93,12 @@ def mean(order: OrderState) -> Decimal:
     return (order.avg_px or ZERO).quantize(AVERAGE_STEP)
 
 
+def type_of(order: OrderState) -> str:
+    """Return the type of an order as REST names it: buy, sell, buy_market or sell_market."""
+    suffix = "" if order.ord_type is OrdType.LIMIT else "_market"
+    return f"{order.side.lower()}{suffix}"
+
+
 def order_push(order: OrderState, name: str) -> dict[str, Any]:
     """Return an order as it is pushed; `notional` and `filled` are totals."""
     by_cash = order.cash_order_qty is not None
@@ -112,7 +122,6 @@ def order_row(order: OrderState, name: str, show: Show) -> dict[str, Any]:
     """Return an order as REST lists it; dates in seconds."""
     by_cash = order.cash_order_qty is not None
     is_over = order.ord_status in (*ENDED, OrdStatus.FILLED)
-    suffix = "" if order.ord_type is OrdType.LIMIT else "_market"
     return {
         "symbol": name,
         "order_id": public_id(order.order_id),
@@ -124,7 +133,7 @@ def order_row(order: OrderState, name: str, show: Show) -> dict[str, Any]:
         "executed_amount": show(order.cum_qty),
         "avg_price": show(mean(order)),
         "status": int(status_of(order)),
-        "type": f"{order.side.lower()}{suffix}",
+        "type": type_of(order),
         "kind": "limit" if order.ord_type is OrdType.LIMIT else "market",
     }
 
@@ -152,7 +161,7 @@ def my_trade_row(execution: Execution, leg: Leg, name: str, show: Show) -> dict[
         "fee": show(leg.fee),
         "fee_currency": leg.fee_currency,
         "timestamp": execution.time_ns // NS_PER_S,
-        "side": leg.order.side.lower(),
+        "side": type_of(leg.order),
         "is_maker": leg.liquidity is Liquidity.ADDED,
     }
 
@@ -184,6 +193,37 @@ def ticker_row(market: Market, name: str, now_ns: int) -> dict[str, Any]:
         "best_ask": text(ticker.ask_px or ZERO),
         "best_ask_size": text(ticker.ask_qty),
         "timestamp": now_ns // NS_PER_MS,
+    }
+
+
+def rest_ticker_row(market: Market, now_ns: int) -> dict[str, Any]:
+    """Return the last 24 hours of a market as REST tells them; `change` in percent."""
+    ticker = market.ticker(now_ns)
+    first, last = ticker.open or ZERO, ticker.last or ZERO
+    change = (last - first) / first * 100 if first else ZERO
+    return {
+        "symbol": market.symbol.lower(),
+        "last": text(last),
+        "buy": text(ticker.bid_px or ZERO),
+        "sell": text(ticker.ask_px or ZERO),
+        "high": text(ticker.high or ZERO),
+        "low": text(ticker.low or ZERO),
+        "vol": text(ticker.volume),
+        "base_vol": text(ticker.notional),
+        "change": text(change.quantize(CHANGE_STEP)),
+    }
+
+
+def currency_row(currency: str, show: Show) -> dict[str, Any]:
+    """Return a currency as `/currencies` lists it; nobody deposits or withdraws here."""
+    limits = ("min_deposit_amount", "min_withdraw_amount", "min_withdraw_fee", "withdraw_fee_rate")
+    return {
+        "currency": currency,
+        "chain": "",
+        "deposit_status": 0,
+        "withdraw_status": 0,
+        "withdraw_fee_currency": currency,
+        **{name: show(ZERO) for name in limits},
     }
 
 

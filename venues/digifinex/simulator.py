@@ -28,15 +28,16 @@ from venues.digifinex.rows import (
     ERRORS,
     RefusedError,
     Show,
+    currency_row,
     deal_row,
     encode,
     my_trade_row,
     number,
     order_row,
     public_id,
+    rest_ticker_row,
     symbol_row,
     text,
-    ticker_row,
     trade_row,
 )
 from venues.digifinex.session import Session
@@ -153,6 +154,8 @@ class DigiFinexSimulator:
             "order_book": self._order_book,
             "trades": self._trades,
             "ticker": self._ticker,
+            "currencies": self._currencies,
+            "swap/v2/public/instruments": self._swaps,
         }
         self._private: Mapping[tuple[str, str], Handler] = {
             ("POST", "spot/order/new"): self._new,
@@ -441,18 +444,19 @@ class DigiFinexSimulator:
         return {"data": dated, "date": self.market.now_ns() // NS_PER_S}
 
     def _ticker(self, _: Member, sent: Mapping[str, str], __: Show) -> dict[str, Any]:
-        market, now_ns = self._market(sent), self.market.now_ns()
-        row = ticker_row(market, market.symbol.lower(), now_ns)
-        shown = {
-            "symbol": row["symbol"],
-            "last": row["last"],
-            "buy": row["best_bid"],
-            "sell": row["best_ask"],
-            "low": row["low_24h"],
-            "vol": row["base_volume_24h"],
-            "base_vol": row["quote_volume_24h"],
-        }
-        return {"ticker": [shown], "date": now_ns // NS_PER_S}
+        """Return a market's last day, or that of all."""
+        all_of_them = self.market.exchange.markets.values()
+        markets = [self._market(sent)] if "symbol" in sent else all_of_them
+        now_ns = self.market.now_ns()
+        rows = [rest_ticker_row(market, now_ns) for market in markets]
+        return {"ticker": rows, "date": now_ns // NS_PER_S}
+
+    def _currencies(self, _: Member, __: Mapping[str, str], show: Show) -> dict[str, Any]:
+        return {"data": [currency_row(each, show) for each in self.market.exchange.currencies]}
+
+    def _swaps(self, _: Member, __: Mapping[str, str], ___: Show) -> dict[str, Any]:
+        """Return none: clients that trade swaps too ask before they do anything else."""
+        return {"data": []}
 
     def _market(self, sent: Mapping[str, str]) -> Any:
         market = self.market.exchange.markets.get(sent.get("symbol", "").upper())
