@@ -85,7 +85,7 @@ async def test_long_lists_are_read_page_by_page(autojump_clock: MockClock) -> No
 async def test_password_is_changed_with_the_old_one(autojump_clock: MockClock) -> None:
     async with opened() as (account, pair):
         await account.change_password(Secret("new-password"))
-        async with account_of(pair, key="alice", password="new-password"):  # noqa: S106
+        async with account_of(pair, **{**USER, "password": "new-password"}):
             pass
         with pytest.raises(VenueError, match="password stands: MSG_LOGIN_ERROR_INVALID_PASSWORD"):
             await account.change_password(Secret("another"))  # the old one holds no more

@@ -48,7 +48,7 @@ from botkit.testing.network import open_network
 from botkit.testing.simulated import START_NS, SimulatedVenuePair, open_simulated
 from botkit.transport import HttpReply, HttpRequest, Server, WsLink, open_http
 from tests.unit.blinktrade_bench import Bench, case, open_bench, options
-from venues.blinktrade import wire
+from venues.blinktrade import outbound
 from venues.blinktrade.options import BlinkTradeOptions
 from venues.blinktrade.rest import Bridge
 from venues.blinktrade.simulator import BlinkTradeSimulator
@@ -193,7 +193,8 @@ async def test_refused_login_is_an_authentication_error_that_shows_no_secret(
         with pytest.raises(VenueAuthenticationError, match="INVALID_USERNAME") as refused:
             await pair.subject.venue.run(lambda _: None, pair.subject.clock)
     assert "not-the-one" not in str(refused.value)
-    assert "not-the-one" not in repr(pair.subject.venue.options)  # type: ignore[attr-defined]
+    assert isinstance(pair.subject.venue, BlinkTradeVenue)
+    assert "not-the-one" not in repr(pair.subject.venue.options)
 
 
 async def test_second_factor_is_asked_for_by_name(autojump_clock: MockClock) -> None:
@@ -365,6 +366,29 @@ async def test_book_that_breaks_again_and_again_is_asked_for_at_intervals(
             await bench.session.expect(BookSnapshot, "snapshot", since=since)
             asked.append(trio.current_time())
     assert [round(after - before) for before, after in pairwise(asked)] == [30, 30]
+
+
+async def test_book_that_breaks_as_it_comes_is_asked_for_once_more(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bench:
+        await trio.sleep(10)
+        gone = {"MDUpdateAction": "2", "MDEntryPositionNo": 999, "MDEntryType": "0"}
+        session = bench.simulator.sessions[-1]
+        answer = session._kinds["V"]
+
+        def spoil(message: dict[str, Any]) -> None:
+            answer(message)
+            if message["SubscriptionRequestType"] == "1":
+                put(bench, {"MsgType": "X", "MDReqID": message["MDReqID"], "MDIncGrp": [gone]})
+                session._kinds = {**session._kinds, "V": answer}
+
+        session._kinds = {**session._kinds, "V": spoil}
+        put(bench, {"MsgType": "X", "MDReqID": book_id(bench), "MDIncGrp": [gone]})
+        await trio.sleep(20)
+        assert ready(bench) == (True, True, True)
+        assert len(told(bench, FeedGap)) == 3  # connecting, and two that broke
+        assert_book_is_the_exchanges(bench)
 
 
 async def test_book_that_does_not_come_ends_the_run(autojump_clock: MockClock) -> None:
@@ -738,8 +762,9 @@ async def test_lost_link_has_orders_canceled_by_rest_but_for_those_to_be_kept(
 
             nursery.start_soon(run)
             await trio.sleep(2)
+            assert isinstance(venue, BlinkTradeVenue)
             for name, keep in (("pulled", False), ("kept", True)):
-                venue._desk.outbox.put(  # type: ignore[attr-defined]
+                venue._desk.outbox.put(
                     NewOrder(
                         client_order_id=ClientOrderId(name),
                         symbol=SYMBOL,
@@ -817,7 +842,7 @@ async def send_by_rest(dial: Any) -> None:
         BlinkTradeOptions(broker_id=5, key=secret("k"), secret=secret("s")), lambda: START_NS
     )
     async with open_http("http://exchange.test/tapi/v1", dial=dial) as http:
-        await bridge.send(http, wire.Cancel(cl_ord_id="a"))
+        await bridge.send(http, outbound.Cancel(cl_ord_id="a"))
 
 
 def secret(value: str) -> Any:
@@ -841,7 +866,7 @@ async def test_nonces_rise_even_if_the_clock_stands(autojump_clock: MockClock) -
         network.listen("exchange.test", 80, Server(http=answer).serve)
         async with open_http("http://exchange.test/tapi/v1", dial=network.dial) as http:
             for _ in range(3):
-                await bridge.send(http, wire.Cancel(cl_ord_id="a"))
+                await bridge.send(http, outbound.Cancel(cl_ord_id="a"))
     assert nonces == [START_NS // 1000 + step for step in range(3)]
 
 

@@ -16,7 +16,7 @@ from botkit.config import Secret, structure
 from botkit.errors import VenueError
 from botkit.ports import VenueSetup
 from botkit.transport import Budget, open_ws
-from venues.blinktrade import wire
+from venues.blinktrade import outbound, wire
 from venues.blinktrade.codec import Codec
 from venues.blinktrade.connection import Connection
 from venues.blinktrade.options import BlinkTradeOptions
@@ -76,7 +76,7 @@ class Account:
         """Return the brokers of the exchange."""
         found: list[Broker] = []
         for page in range(MOST_PAGES):
-            question = wire.BrokerListRequest(req_id=self._next_id(), page=page)
+            question = outbound.BrokerListRequest(req_id=self._next_id(), page=page)
             table = await self._connection.ask(question, wire.Brokers)
             for row in table.read(dict[str, Any]):
                 broker_id, name = row.pop("BrokerID", 0), row.pop("ShortName", "")
@@ -89,7 +89,7 @@ class Account:
         """Return the account's API keys."""
         found: list[ApiKey] = []
         for page in range(MOST_PAGES):
-            question = wire.ApiKeyListRequest(req_id=self._next_id(), page=page)
+            question = outbound.ApiKeyListRequest(req_id=self._next_id(), page=page)
             table = await self._connection.ask(question, wire.ApiKeys)
             found += [_api_key(row) for row in table.read(dict[str, Any])]
             if _is_last(table, question):
@@ -107,7 +107,7 @@ class Account:
         revocable: bool = True,
     ) -> NewApiKey:
         """Make an API key that may do what `permissions` say, from `addresses` (none: any)."""
-        question = wire.ApiKeyCreateRequest(
+        question = outbound.ApiKeyCreateRequest(
             req_id=self._next_id(),
             label=label,
             permission_list=wire.encode(permissions).decode(),
@@ -125,14 +125,16 @@ class Account:
 
     async def revoke_api_key(self, key: str) -> None:
         """Let an API key hold no more."""
-        question = wire.ApiKeyRevokeRequest(req_id=self._next_id(), api_key=key)
+        question = outbound.ApiKeyRevokeRequest(req_id=self._next_id(), api_key=key)
         gone = await self._connection.ask(question, wire.ApiKeyRevoked)
         if gone.api_key != key:
             raise VenueError(f"blinktrade: the venue has revoked another key: {gone.api_key!r}")
 
     async def update_profile(self, fields: Mapping[str, Any], user_id: int | None = None) -> None:
         """Change fields of the profile, `user_id`'s where we may."""
-        question = wire.ProfileRequest(req_id=self._next_id(), fields=dict(fields), user_id=user_id)
+        question = outbound.ProfileRequest(
+            req_id=self._next_id(), fields=dict(fields), user_id=user_id
+        )
         reply = await self._connection.ask(question, wire.Reply)
         if not isinstance(reply, wire.ProfileUpdated | wire.ProfileRefreshed):
             raise VenueError(f"blinktrade: the profile was answered by {type(reply).__name__}")
@@ -147,7 +149,7 @@ class Account:
         assert options.key is not None
         assert options.password is not None
         factor = options.second_factor
-        question = wire.Login(
+        question = outbound.Login(
             req_id=self._next_id(),
             broker_id=options.broker_id,
             username=options.key.reveal(),
@@ -208,7 +210,7 @@ async def _serve(
         scope.cancel()
 
 
-def _is_last(table: wire.Table, question: wire.PageRequest) -> bool:
+def _is_last(table: wire.Table, question: outbound.PageRequest) -> bool:
     return len(table.rows) < (table.page_size or question.page_size)
 
 

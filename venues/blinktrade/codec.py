@@ -31,7 +31,7 @@ from botkit.model import (
     Trade,
     VenueOrderId,
 )
-from venues.blinktrade import wire
+from venues.blinktrade import outbound, wire
 from venues.blinktrade.books import Books, BrokenBookError
 from venues.blinktrade.wire import UNITS, from_units, parse, parse_time_ns, to_units
 
@@ -452,7 +452,7 @@ class Codec:
         """Return the id and the message that ask for a book; its frames are read from now on."""
         req_id = self.next_id()
         self._books.expect(name, req_id)
-        message = wire.MarketDataRequest(
+        message = outbound.MarketDataRequest(
             md_req_id=req_id,
             subscription_request_type="1",
             market_depth=0,
@@ -473,16 +473,16 @@ class Codec:
         return wire.encode(order_message(request, self._broker_id))
 
 
-def order_message(request: NewOrder | CancelOrder, broker_id: int) -> wire.Request:
+def order_message(request: NewOrder | CancelOrder, broker_id: int) -> outbound.Request:
     """Return D or F, for the socket or the REST bridge; raise `ValueError` if there is no such."""
     if isinstance(request, CancelOrder):
         if request.venue_order_id is not None and request.venue_order_id.isdecimal():
-            return wire.Cancel(order_id=int(request.venue_order_id))
-        return wire.Cancel(cl_ord_id=request.client_order_id)
+            return outbound.Cancel(order_id=int(request.venue_order_id))
+        return outbound.Cancel(cl_ord_id=request.client_order_id)
     if request.time_in_force not in TIMES_IN_FORCE:
         allowed = ", ".join(TIMES_IN_FORCE)
         raise ValueError(f"time in force {request.time_in_force}: the venue has {allowed}")
-    return wire.NewOrderMessage(
+    return outbound.NewOrderMessage(
         cl_ord_id=request.client_order_id,
         symbol=request.symbol.partition(":")[2],
         side=SIDES[request.side],

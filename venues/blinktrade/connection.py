@@ -15,7 +15,7 @@ from botkit.errors import (
 )
 from botkit.model import Event
 from botkit.transport import Budget, WsLink
-from venues.blinktrade import wire
+from venues.blinktrade import outbound, wire
 from venues.blinktrade.codec import (
     Answered,
     Beaten,
@@ -131,7 +131,7 @@ class Connection:
             await trio.sleep(self.options.beat_every / NS_PER_S)
             req_id = self.codec.next_id()
             beaten = self._beaten[req_id] = trio.Event()
-            await self.send(wire.encode(wire.TestRequest(test_req_id=req_id)), urgent=True)
+            await self.send(wire.encode(outbound.TestRequest(test_req_id=req_id)), urgent=True)
             with trio.move_on_after(within_s):
                 await beaten.wait()
             del self._beaten[req_id]
@@ -153,17 +153,18 @@ class Connection:
             wait_s = self._asked_at[broken.name] + self.options.resubscribe_every / NS_PER_S
             await trio.sleep_until(wait_s)
             assert isinstance(broken.req_id, int), "it is one of ours"
-            end = wire.MarketDataRequest(md_req_id=broken.req_id, subscription_request_type="2")
+            end = outbound.MarketDataRequest(md_req_id=broken.req_id, subscription_request_type="2")
             await self.send(wire.encode(end))
             await self._subscribe(broken.name)
 
     async def _subscribe(self, name: str) -> None:
         _, frame = self.codec.subscribe(name)
         self._asked_at[name] = trio.current_time()
+        bound = self._bound[name]  # there is another one by the time it has broken again
         await self.send(frame)
         with trio.move_on_after(self.options.answer_within / NS_PER_S):
-            await self._bound[name].wait()
-        if not self._bound[name].is_set():
+            await bound.wait()
+        if not bound.is_set():
             raise VenueDisconnectedError(f"{self.name}: the book of {name} did not come in time")
 
     def _on_bound(self, bound: Bound) -> None:
@@ -179,7 +180,7 @@ class Connection:
 
     # --- questions --------------------------------------------------------------------------
 
-    async def ask(self, question: wire.Question, kind: type[R]) -> R:
+    async def ask(self, question: outbound.Question, kind: type[R]) -> R:
         """Return the answer to a question, whose `req_id` is of `codec.next_id`.
 
         Raises
@@ -229,12 +230,12 @@ class Connection:
         return reply
 
 
-def login_message(options: "BlinkTradeOptions", req_id: int) -> wire.Login:
+def login_message(options: "BlinkTradeOptions", req_id: int) -> outbound.Login:
     """Return the message that logs in."""
     assert options.key is not None
     assert options.password is not None
     factor = options.second_factor
-    return wire.Login(
+    return outbound.Login(
         req_id=req_id,
         broker_id=options.broker_id,
         username=options.key.reveal(),

@@ -25,7 +25,7 @@ from botkit.model import (
     VenueOrderId,
 )
 from botkit.ports import Deliver
-from venues.blinktrade import wire
+from venues.blinktrade import outbound, wire
 from venues.blinktrade.connection import Connection
 from venues.blinktrade.options import BlinkTradeOptions
 
@@ -144,7 +144,7 @@ class Desk:
 
     async def ask_balances(self, connection: Connection) -> None:
         """Have every balance told."""
-        question = wire.BalanceRequest(req_id=connection.codec.next_id())
+        question = outbound.BalanceRequest(req_id=connection.codec.next_id())
         await connection.ask(question, wire.BalanceHead)
 
     async def attempt(
@@ -259,7 +259,7 @@ class Desk:
         """
         found: dict[int, wire.OrderRow] = {}
         for page in range(most_pages):
-            question = wire.OrderListRequest(
+            question = outbound.OrderListRequest(
                 req_id=connection.codec.next_id(), page=page, page_size=PAGE_SIZE, filter=filters
             )
             reply = await connection.ask(question, wire.OrderList)

@@ -7,7 +7,7 @@ import msgspec
 
 from botkit.errors import VenueAuthenticationError, VenueError, VenueProtocolError
 from botkit.transport import HttpLink
-from venues.blinktrade import wire
+from venues.blinktrade import outbound, wire
 from venues.blinktrade.options import BlinkTradeOptions
 
 __all__ = ["Bridge"]
@@ -29,7 +29,7 @@ class Bridge:
         self._now_ns = now_ns
         self._last_nonce = 0
 
-    async def send(self, http: HttpLink, message: wire.Request) -> list[bytes]:
+    async def send(self, http: HttpLink, message: outbound.Request) -> list[bytes]:
         """Send one message and return the messages that answer it.
 
         Raises

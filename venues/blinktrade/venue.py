@@ -29,7 +29,7 @@ from botkit.model import (
 )
 from botkit.ports import Capabilities, Deliver, FeeSchedule, VenueSetup
 from botkit.transport import Budget, WsLink, open_http, open_ws
-from venues.blinktrade import wire
+from venues.blinktrade import outbound, wire
 from venues.blinktrade.codec import Broken, Codec, order_message
 from venues.blinktrade.connection import Connection
 from venues.blinktrade.desk import Desk
@@ -91,7 +91,7 @@ class BlinkTradeMarketData:
 
             async def ask() -> None:
                 nonlocal listed
-                question = wire.SecurityListRequest(req_id=connection.codec.next_id())
+                question = outbound.SecurityListRequest(req_id=connection.codec.next_id())
                 listed = await connection.ask(question, wire.Securities)
                 nursery.cancel_scope.cancel()
 

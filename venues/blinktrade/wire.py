@@ -1,4 +1,4 @@
-"""BlinkTrade's messages as they are on the wire, both directions, and the REST signature.
+"""BlinkTrade's messages as the server sends them, numbers and times, and the REST signature.
 
 FIX 4.4 words as JSON objects, told apart by `MsgType`. Prices, quantities and money are integers
 of 10^-8, for fiat too; times are UTC, to the second. Fields that we have no use for are not
@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
@@ -18,19 +18,13 @@ from botkit.errors import VenueProtocolError
 __all__ = [
     "MOST",
     "UNITS",
-    "ApiKeyCreateRequest",
     "ApiKeyCreated",
-    "ApiKeyListRequest",
-    "ApiKeyRevokeRequest",
     "ApiKeyRevoked",
     "ApiKeys",
     "ApiKeysByOldName",
     "BalanceHead",
-    "BalanceRequest",
     "BrokerFees",
-    "BrokerListRequest",
     "Brokers",
-    "Cancel",
     "CancelRejected",
     "CurrencyRow",
     "Email",
@@ -40,35 +34,24 @@ __all__ = [
     "Heartbeat",
     "Inbound",
     "InstrumentRow",
-    "Login",
     "LoginReply",
-    "MarketDataRequest",
     "MdEntry",
     "MdIncremental",
     "MdSnapshot",
-    "NewOrderMessage",
     "OrderList",
-    "OrderListRequest",
     "OrderRow",
-    "PositionRequest",
     "PositionsReply",
     "ProfileRefreshed",
-    "ProfileRequest",
     "ProfileUpdated",
-    "Question",
     "Reply",
-    "Request",
     "RestReply",
     "Securities",
-    "SecurityListRequest",
-    "SecurityStatusRequest",
     "Signed",
     "Table",
-    "TestRequest",
     "Ticker",
     "TradeHistory",
-    "TradeHistoryRequest",
     "TradeRow",
+    "Unsigned",
     "cut",
     "encode",
     "from_units",
@@ -77,6 +60,7 @@ __all__ = [
     "rest_headers",
     "sign",
     "to_units",
+    "wire_name",
 ]
 
 UNITS: Final = 10**8
@@ -93,16 +77,16 @@ Tag = int | str | None
 T = TypeVar("T")
 
 
-def _wire_name(name: str) -> str:
+def wire_name(name: str) -> str:
     """Return `md_entry_px` as MDEntryPx."""
     return "".join(WORDS.get(part, part.capitalize()) for part in name.split("_"))
 
 
-class Message(msgspec.Struct, frozen=True, gc=False, tag_field="MsgType", rename=_wire_name):
+class Message(msgspec.Struct, frozen=True, gc=False, tag_field="MsgType", rename=wire_name):
     """What the server sends."""
 
 
-class Reply(Message, frozen=True, gc=False, rename=_wire_name):
+class Reply(Message, frozen=True, gc=False, rename=wire_name):
     """The answer to the request of that id."""
 
     req_id: Tag = None
@@ -111,14 +95,14 @@ class Reply(Message, frozen=True, gc=False, rename=_wire_name):
 # --- the session --------------------------------------------------------------------------------
 
 
-class Heartbeat(Message, frozen=True, gc=False, tag="0", rename=_wire_name):
+class Heartbeat(Message, frozen=True, gc=False, tag="0", rename=wire_name):
     """The answer to a test request. `ServerTimestamp` is no clock: it may be minutes ahead."""
 
     test_req_id: int | str | None = None
     server_timestamp: int | float | None = None
 
 
-class BrokerFees(msgspec.Struct, frozen=True, gc=False, rename=_wire_name):
+class BrokerFees(msgspec.Struct, frozen=True, gc=False, rename=wire_name):
     """What of a broker's model matters to us: fees, in 1/10000."""
 
     transaction_fee_buy: int | None = None
@@ -127,7 +111,7 @@ class BrokerFees(msgspec.Struct, frozen=True, gc=False, rename=_wire_name):
     taker_transaction_fee_sell: int | None = None
 
 
-class LoginReply(Reply, frozen=True, gc=False, tag="BF", rename=_wire_name):
+class LoginReply(Reply, frozen=True, gc=False, tag="BF", rename=wire_name):
     """The answer to a user request; `user_status` 1 alone is success. Fees are in 1/10000."""
 
     req_id: Tag = msgspec.field(name="UserReqID", default=None)
@@ -145,21 +129,21 @@ class LoginReply(Reply, frozen=True, gc=False, tag="BF", rename=_wire_name):
     permission_list: Any = None
 
 
-class Failure(Message, frozen=True, gc=False, tag="ERROR", rename=_wire_name):
+class Failure(Message, frozen=True, gc=False, tag="ERROR", rename=wire_name):
     """What the server says before it closes the connection."""
 
     description: str | None = None
     detail: str | None = None
 
 
-class Email(Message, frozen=True, gc=False, tag="C", rename=_wire_name):
+class Email(Message, frozen=True, gc=False, tag="C", rename=wire_name):
     """The copy of an e-mail, such as one about a fill; nothing for us."""
 
 
 # --- market data --------------------------------------------------------------------------------
 
 
-class MdEntry(msgspec.Struct, frozen=True, gc=False, rename=_wire_name):
+class MdEntry(msgspec.Struct, frozen=True, gc=False, rename=wire_name):
     """One order in the book ("0", "1"), one trade ("2"), or the day's volume ("4")."""
 
     md_entry_type: str
@@ -175,7 +159,7 @@ class MdEntry(msgspec.Struct, frozen=True, gc=False, rename=_wire_name):
     md_entry_time: str = ""
 
 
-class MdSnapshot(Message, frozen=True, gc=False, tag="W", rename=_wire_name):
+class MdSnapshot(Message, frozen=True, gc=False, tag="W", rename=wire_name):
     """The whole book, an entry per order, each side in order of priority."""
 
     symbol: str
@@ -183,14 +167,14 @@ class MdSnapshot(Message, frozen=True, gc=False, tag="W", rename=_wire_name):
     md_req_id: Tag = None
 
 
-class MdIncremental(Message, frozen=True, gc=False, tag="X", rename=_wire_name):
+class MdIncremental(Message, frozen=True, gc=False, tag="X", rename=wire_name):
     """Changes of the book by position, trades and volume, to be applied in order."""
 
     md_inc_grp: list[MdEntry]
     md_req_id: Tag = None
 
 
-class Ticker(Message, frozen=True, gc=False, tag="f", rename=_wire_name):
+class Ticker(Message, frozen=True, gc=False, tag="f", rename=wire_name):
     """Security status: best prices and the day so far; None or 0 for what there is none of."""
 
     symbol: str
@@ -205,7 +189,7 @@ class Ticker(Message, frozen=True, gc=False, tag="f", rename=_wire_name):
     market: str | None = None
 
 
-class InstrumentRow(msgspec.Struct, frozen=True, gc=False, rename=_wire_name):
+class InstrumentRow(msgspec.Struct, frozen=True, gc=False, rename=wire_name):
     """An instrument: what its symbol has besides the quote `currency` is the base."""
 
     symbol: str
@@ -213,7 +197,7 @@ class InstrumentRow(msgspec.Struct, frozen=True, gc=False, rename=_wire_name):
     description: str = ""
 
 
-class CurrencyRow(msgspec.Struct, frozen=True, gc=False, rename=_wire_name):
+class CurrencyRow(msgspec.Struct, frozen=True, gc=False, rename=wire_name):
     """A currency; `pip`, the step of prices in it, is in units of 10^-8."""
 
     code: str
@@ -222,7 +206,7 @@ class CurrencyRow(msgspec.Struct, frozen=True, gc=False, rename=_wire_name):
     number_of_decimals: int | None = None
 
 
-class Securities(Reply, frozen=True, gc=False, kw_only=True, tag="y", rename=_wire_name):
+class Securities(Reply, frozen=True, gc=False, kw_only=True, tag="y", rename=wire_name):
     """The list of instruments and currencies."""
 
     instruments: list[InstrumentRow]
@@ -233,7 +217,7 @@ class Securities(Reply, frozen=True, gc=False, kw_only=True, tag="y", rename=_wi
 # --- orders and money ---------------------------------------------------------------------------
 
 
-class Execution(Message, frozen=True, gc=False, tag="8", rename=_wire_name):
+class Execution(Message, frozen=True, gc=False, tag="8", rename=wire_name):
     """An execution report."""
 
     symbol: str
@@ -257,7 +241,7 @@ class Execution(Message, frozen=True, gc=False, tag="8", rename=_wire_name):
     text: str | None = None
 
 
-class CancelRejected(Message, frozen=True, gc=False, tag="9", rename=_wire_name):
+class CancelRejected(Message, frozen=True, gc=False, tag="9", rename=wire_name):
     """A cancel was declined: documented, never seen."""
 
     order_id: Tag = None
@@ -269,20 +253,20 @@ class CancelRejected(Message, frozen=True, gc=False, tag="9", rename=_wire_name)
     text: str | None = None
 
 
-class BalanceHead(Reply, frozen=True, gc=False, tag="U3", rename=_wire_name):
+class BalanceHead(Reply, frozen=True, gc=False, tag="U3", rename=wire_name):
     """Balances, under the broker's id as text; without `req_id` only what changed."""
 
     client_id: Tag = None
     req_id: Tag = msgspec.field(name="BalanceReqID", default=None)
 
 
-class PositionsReply(Reply, frozen=True, gc=False, tag="U43", rename=_wire_name):
+class PositionsReply(Reply, frozen=True, gc=False, tag="U43", rename=wire_name):
     """Positions with brokers: empty for ordinary users."""
 
     req_id: Tag = msgspec.field(name="PositionReqID", default=None)
 
 
-class OrderRow(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename=_wire_name):
+class OrderRow(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename=wire_name):
     """A row of the order list."""
 
     order_id: int
@@ -299,7 +283,7 @@ class OrderRow(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename=_wire
     order_date: str = ""
 
 
-class TradeRow(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename=_wire_name):
+class TradeRow(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename=wire_name):
     """A row of the public's trade history."""
 
     trade_id: int
@@ -310,7 +294,7 @@ class TradeRow(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename=_wire
     created: str = ""
 
 
-class Table(Reply, frozen=True, gc=False, kw_only=True, rename=_wire_name):
+class Table(Reply, frozen=True, gc=False, kw_only=True, rename=wire_name):
     """A list whose rows are read by `columns`, never by fixed place."""
 
     columns: list[str]
@@ -331,42 +315,42 @@ class Table(Reply, frozen=True, gc=False, kw_only=True, rename=_wire_name):
             ) from exc
 
 
-class OrderList(Table, frozen=True, gc=False, kw_only=True, tag="U5", rename=_wire_name):
+class OrderList(Table, frozen=True, gc=False, kw_only=True, tag="U5", rename=wire_name):
     """Orders, newest first."""
 
     req_id: Tag = msgspec.field(name="OrdersReqID", default=None)
     rows: list[list[Any]] = msgspec.field(name="OrdListGrp")
 
 
-class TradeHistory(Table, frozen=True, gc=False, kw_only=True, tag="U33", rename=_wire_name):
+class TradeHistory(Table, frozen=True, gc=False, kw_only=True, tag="U33", rename=wire_name):
     """The public's trades, newest first."""
 
     req_id: Tag = msgspec.field(name="TradeHistoryReqID", default=None)
     rows: list[list[Any]] = msgspec.field(name="TradeHistoryGrp")
 
 
-class Brokers(Table, frozen=True, gc=False, kw_only=True, tag="U29", rename=_wire_name):
+class Brokers(Table, frozen=True, gc=False, kw_only=True, tag="U29", rename=wire_name):
     """The brokers of the exchange."""
 
     req_id: Tag = msgspec.field(name="BrokerListReqID", default=None)
     rows: list[list[Any]] = msgspec.field(name="BrokerListGrp")
 
 
-class ApiKeys(Table, frozen=True, gc=False, kw_only=True, tag="U51", rename=_wire_name):
+class ApiKeys(Table, frozen=True, gc=False, kw_only=True, tag="U51", rename=wire_name):
     """The account's API keys."""
 
     req_id: Tag = msgspec.field(name="APIKeyListReqID", default=None)
     rows: list[list[Any]] = msgspec.field(name="ApiKeyListGrp")
 
 
-class ApiKeysByOldName(ApiKeys, frozen=True, gc=False, kw_only=True, tag="U50", rename=_wire_name):
+class ApiKeysByOldName(ApiKeys, frozen=True, gc=False, kw_only=True, tag="U50", rename=wire_name):
     """The same under the name that the venue's page gives it."""
 
 
 # --- the account --------------------------------------------------------------------------------
 
 
-class ApiKeyCreated(Reply, frozen=True, gc=False, tag="U53", rename=_wire_name, kw_only=True):
+class ApiKeyCreated(Reply, frozen=True, gc=False, tag="U53", rename=wire_name, kw_only=True):
     """A new API key; password and secret are told this once."""
 
     req_id: Tag = msgspec.field(name="APIKeyCreateReqID", default=None)
@@ -382,7 +366,7 @@ class ApiKeyCreated(Reply, frozen=True, gc=False, tag="U53", rename=_wire_name, 
     status: int | None = None
 
 
-class ApiKeyRevoked(Reply, frozen=True, gc=False, tag="U55", rename=_wire_name, kw_only=True):
+class ApiKeyRevoked(Reply, frozen=True, gc=False, tag="U55", rename=wire_name, kw_only=True):
     """An API key that holds no more."""
 
     req_id: Tag = msgspec.field(name="APIKeyRevokeReqID", default=None)
@@ -390,13 +374,13 @@ class ApiKeyRevoked(Reply, frozen=True, gc=False, tag="U55", rename=_wire_name, 
     status: int | None = None
 
 
-class ProfileUpdated(Reply, frozen=True, gc=False, tag="U39", rename=_wire_name):
+class ProfileUpdated(Reply, frozen=True, gc=False, tag="U39", rename=wire_name):
     """A profile was changed."""
 
     req_id: Tag = msgspec.field(name="UpdateReqID", default=None)
 
 
-class ProfileRefreshed(Reply, frozen=True, gc=False, tag="U40", rename=_wire_name):
+class ProfileRefreshed(Reply, frozen=True, gc=False, tag="U40", rename=wire_name):
     """A profile was changed, told to whom it concerns."""
 
     req_id: Tag = msgspec.field(name="UpdateReqID", default=None)
@@ -427,202 +411,18 @@ Inbound = (
 )
 
 
-class Head(msgspec.Struct, frozen=True, gc=False, rename=_wire_name):
+class Head(msgspec.Struct, frozen=True, gc=False, rename=wire_name):
     """What every message has."""
 
     msg_type: str
 
 
-class RestReply(msgspec.Struct, frozen=True, gc=False, rename=_wire_name):
+class RestReply(msgspec.Struct, frozen=True, gc=False, rename=wire_name):
     """The REST bridge's answer; status 500 means failure."""
 
     status: int = 200
     description: str | None = None
     responses: list[msgspec.Raw] | None = None
-
-
-# --- what the client sends ----------------------------------------------------------------------
-
-
-class Request(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    kw_only=True,
-    tag_field="MsgType",
-    rename=_wire_name,
-    omit_defaults=True,
-):
-    """A message of ours; fields left at None are not sent."""
-
-
-class Question(Request, frozen=True, gc=False, kw_only=True, rename=_wire_name):
-    """A message that is answered under its id."""
-
-    req_id: int
-
-
-class Login(Question, frozen=True, gc=False, kw_only=True, tag="BE", rename=_wire_name):
-    """`user_req_typ` "1" logs in, "3" changes the password."""
-
-    req_id: int = msgspec.field(name="UserReqID")
-    broker_id: int
-    username: str
-    password: str
-    user_req_typ: str
-    finger_print: str
-    new_password: str | None = None
-    second_factor: str | None = None
-    cancel_on_disconnect: Literal["0", "1"] | None = None
-    user_agent: str | None = None
-    user_agent_language: str | None = None
-    user_agent_timezone_offset: int | None = None
-    user_agent_platform: str | None = None
-
-
-class MarketDataRequest(Request, frozen=True, gc=False, kw_only=True, tag="V", rename=_wire_name):
-    """`subscription_request_type`: "0" snapshot, "1" and updates, "2" no more of `md_req_id`."""
-
-    md_req_id: int
-    subscription_request_type: str
-    market_depth: int | None = None
-    md_update_type: str | None = None
-    md_entry_types: list[str] | None = None
-    instruments: list[str] | None = None
-
-
-class NewOrderMessage(Request, frozen=True, gc=False, kw_only=True, tag="D", rename=_wire_name):
-    """A new order; `cl_ord_id` must be text."""
-
-    cl_ord_id: str
-    symbol: str
-    side: str
-    ord_type: str
-    order_qty: Unsigned
-    broker_id: int
-    price: Unsigned | None = None
-    stop_px: Unsigned | None = None
-    time_in_force: str | None = None
-    exec_inst: str | None = None
-
-
-class Cancel(Request, frozen=True, gc=False, kw_only=True, tag="F", rename=_wire_name):
-    """A cancel, by one of its fields; `side` alone cancels everything of the account."""
-
-    cl_ord_id: str | None = None
-    order_id: int | None = None
-    side: str | None = None
-
-
-class TestRequest(Request, frozen=True, gc=False, kw_only=True, tag="1", rename=_wire_name):
-    """A heartbeat, answered at once."""
-
-    test_req_id: int
-    send_time: int | None = None
-
-
-class SecurityListRequest(
-    Question, frozen=True, gc=False, kw_only=True, tag="x", rename=_wire_name, omit_defaults=False
-):
-    """The question what is traded here."""
-
-    req_id: int = msgspec.field(name="SecurityReqID")
-    security_list_request_type: int = 0
-
-
-class SecurityStatusRequest(
-    Question, frozen=True, gc=False, kw_only=True, tag="e", rename=_wire_name
-):
-    """Tickers; "1" subscribes, "2" ends that."""
-
-    req_id: int = msgspec.field(name="SecurityStatusReqID")
-    subscription_request_type: str
-    instruments: list[str] | None = None
-
-
-class BalanceRequest(Question, frozen=True, gc=False, kw_only=True, tag="U2", rename=_wire_name):
-    """The question what is held. The id must be a number: text is refused, whatever a page says."""
-
-    req_id: int = msgspec.field(name="BalanceReqID")
-    client_id: int | None = None
-
-
-class PageRequest(
-    Question, frozen=True, gc=False, kw_only=True, rename=_wire_name, omit_defaults=False
-):
-    """One page of a list."""
-
-    page: int = 0
-    page_size: int = 40
-
-
-class OrderListRequest(
-    PageRequest, frozen=True, gc=False, kw_only=True, tag="U4", rename=_wire_name
-):
-    """My orders, newest first; `filter` has texts such as "has_leaves_qty eq 1"."""
-
-    req_id: int = msgspec.field(name="OrdersReqID")
-    filter: list[str] = []
-
-
-class TradeHistoryRequest(
-    PageRequest, frozen=True, gc=False, kw_only=True, tag="U32", rename=_wire_name
-):
-    """The public's trades, newest first."""
-
-    req_id: int = msgspec.field(name="TradeHistoryReqID")
-
-
-class BrokerListRequest(
-    PageRequest, frozen=True, gc=False, kw_only=True, tag="U28", rename=_wire_name
-):
-    """The brokers of the exchange."""
-
-    req_id: int = msgspec.field(name="BrokerListReqID")
-    status_list: list[str] = msgspec.field(default_factory=lambda: ["1"])
-
-
-class ApiKeyListRequest(
-    PageRequest, frozen=True, gc=False, kw_only=True, tag="U50", rename=_wire_name
-):
-    """My API keys."""
-
-    req_id: int = msgspec.field(name="APIKeyListReqID")
-
-
-class PositionRequest(Question, frozen=True, gc=False, kw_only=True, tag="U42", rename=_wire_name):
-    """My positions with brokers."""
-
-    req_id: int = msgspec.field(name="PositionReqID")
-
-
-class ProfileRequest(Question, frozen=True, gc=False, kw_only=True, tag="U38", rename=_wire_name):
-    """Change my profile."""
-
-    req_id: int = msgspec.field(name="UpdateReqID")
-    fields: dict[str, Any]
-    user_id: int | None = None
-
-
-class ApiKeyCreateRequest(
-    Question, frozen=True, gc=False, kw_only=True, tag="U52", rename=_wire_name, omit_defaults=False
-):
-    """Make an API key; permissions and addresses are JSON inside a text."""
-
-    req_id: int = msgspec.field(name="APIKeyCreateReqID")
-    label: str
-    permission_list: str
-    ip_white_list: str
-    revocable: bool = True
-
-
-class ApiKeyRevokeRequest(
-    Question, frozen=True, gc=False, kw_only=True, tag="U54", rename=_wire_name
-):
-    """Let an API key hold no more."""
-
-    req_id: int = msgspec.field(name="APIKeyRevokeReqID")
-    api_key: str
 
 
 # --- numbers and times --------------------------------------------------------------------------
