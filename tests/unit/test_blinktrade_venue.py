@@ -385,7 +385,7 @@ async def test_book_that_breaks_as_it_comes_is_asked_for_once_more(
 
         session._kinds = {**session._kinds, "V": spoil}
         put(bench, {"MsgType": "X", "MDReqID": book_id(bench), "MDIncGrp": [gone]})
-        await trio.sleep(20)
+        await trio.sleep(20.1)
         assert ready(bench) == (True, True, True)
         assert len(told(bench, FeedGap)) == 3  # connecting, and two that broke
         assert_book_is_the_exchanges(bench)
