@@ -1,0 +1,33 @@
+"""The protocols a plug-in implements, and what the engine needs of a journal."""
+
+from botkit.ports.journal import Checked as Checked
+from botkit.ports.journal import Held as Held
+from botkit.ports.journal import Journal as Journal
+from botkit.ports.journal import JournalEntry as JournalEntry
+from botkit.ports.journal import Traded as Traded
+from botkit.ports.risk import CarryingRule as CarryingRule
+from botkit.ports.risk import Checker as Checker
+from botkit.ports.risk import Finding as Finding
+from botkit.ports.risk import Headroom as Headroom
+from botkit.ports.risk import ListeningRule as ListeningRule
+from botkit.ports.risk import RiskAction as RiskAction
+from botkit.ports.risk import RiskContext as RiskContext
+from botkit.ports.risk import RiskRule as RiskRule
+from botkit.ports.risk import RiskScope as RiskScope
+from botkit.ports.risk import RiskView as RiskView
+from botkit.ports.risk import VenueRule as VenueRule
+from botkit.ports.risk import Verdict as Verdict
+from botkit.ports.risk import WatchingRule as WatchingRule
+from botkit.ports.risk import WorkingOrder as WorkingOrder
+from botkit.ports.risk import Workload as Workload
+from botkit.ports.venue import Capabilities as Capabilities
+from botkit.ports.venue import Deliver as Deliver
+from botkit.ports.venue import DiagnosableVenue as DiagnosableVenue
+from botkit.ports.venue import Diagnosis as Diagnosis
+from botkit.ports.venue import FeeSchedule as FeeSchedule
+from botkit.ports.venue import Health as Health
+from botkit.ports.venue import RemarkingVenue as RemarkingVenue
+from botkit.ports.venue import SimulatedVenue as SimulatedVenue
+from botkit.ports.venue import Venue as Venue
+from botkit.ports.venue import VenuePlugin as VenuePlugin
+from botkit.ports.venue import VenueSetup as VenueSetup
