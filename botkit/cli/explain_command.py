@@ -81,20 +81,28 @@ def _find(choice: BotChoice, order: str, run_id: str | None) -> tuple[Path, Run,
 
 
 def matching(lives: Sequence[Life], order: str) -> list[Life]:
-    """Return the orders that `order` names: in full, by its last part, or by a beginning or end."""
+    """Return the orders that `order` names: in full, by its last part, or by a beginning or end.
+
+    The last part of an id of ours goes before that of a venue's: "71" is our 71st.
+    """
     named = [life for life in lives if order in life.ids()]
     if named:
         return named
-    numbered = [
-        life for life in lives if any(name.rpartition("-")[2] == order for name in life.ids())
-    ]
-    if numbered:
-        return numbered
+    ours = [life for life in lives if _last_part(life.client_order_id) == order]
+    if ours:
+        return ours
+    theirs = [life for life in lives if order in map(_last_part, life.ids())]
+    if theirs:
+        return theirs
     return [
         life
         for life in lives
         if any(name.startswith(order) or name.endswith(order) for name in life.ids())
     ]
+
+
+def _last_part(name: str) -> str:
+    return name.rpartition("-")[2]
 
 
 def _ambiguous(order: str, run: Run, found: Sequence[Life]) -> list[str]:

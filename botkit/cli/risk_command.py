@@ -1,7 +1,9 @@
 """`botkit risk`: what the rules and the kill switch say, and what a person does about it."""
 
+import contextlib
+import datetime as dt
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +14,7 @@ from botkit.cli.choosing import BotChoice, bot_options, newest_run, runs_of
 from botkit.cli.fills_command import run_line
 from botkit.cli.logs import format_time
 from botkit.cli.margins import RuleRecord, rule_records
+from botkit.cli.operating_options import REASON
 from botkit.cli.tables import (
     Column,
     Form,
@@ -29,6 +32,9 @@ from botkit.model import Refused
 from botkit.ports import Checked
 
 __all__ = ["command"]
+
+EPOCH: Final = dt.date(1970, 1, 1)
+CARRIED_WORDS: Final = {"open": "open profit"}
 
 
 def _tightest(name: str) -> Column[RuleRecord]:
@@ -95,9 +101,15 @@ def show(*, choice: BotChoice, form: Form | None) -> None:
     print_rows(records, COLUMNS, form, what="what the rules said", head=head)
 
 
-@command.command("clear")
+@command.command("clear", short_help="Let a halted bot trade again.")
 @bot_options
-@click.option("--reason", required=True, help="Why the bot may trade again; it is kept.")
+@click.option(
+    "--reason",
+    type=REASON,
+    metavar="TEXT",
+    required=True,
+    help="Why the bot may trade again; it is kept.",
+)
 def clear(*, choice: BotChoice, reason: str) -> None:
     """Let the bot of CONFIG trade again after its kill switch has tripped.
 
@@ -147,8 +159,17 @@ def _switch_lines(name: str, choice: BotChoice, switch: KillSwitch) -> Iterator[
             f"{cleared.halted.reason})"
         )
     for rule, values in switch.carried.items():
-        kept = ", ".join(f"{key} {value}" for key, value in values.items())
+        kept = ", ".join(_carried_text(key, value) for key, value in values.items())
         yield f"Carried      {rule}: {kept}"
+
+
+def _carried_text(key: str, value: str) -> str:
+    """Return one value that a rule carries: days and numbers as people read them."""
+    if key == "day" and value.isdecimal():
+        return f"day {EPOCH + dt.timedelta(days=int(value))}"
+    with contextlib.suppress(InvalidOperation):  # a rule may carry text as well
+        value = figures(Decimal(value))
+    return f"{CARRIED_WORDS.get(key, key)} {value}"
 
 
 def _named(name: str, choice: BotChoice) -> str:

@@ -1,6 +1,7 @@
 """All that looks at one run, as the run's owner handles it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from types import TracebackType
 from typing import Self
 
@@ -128,6 +129,9 @@ class Lookout:
             self._page.close()
         alerts, self._alerts = self._alerts, None
         if alerts is not None and self._bot is not None:
+            alerts.look(
+                self._bot.engine, inf
+            )  # what happened since the last look: a halt, above all
             alerts.last_words(self._last_words)
 
     def __enter__(self) -> Self:

@@ -188,7 +188,7 @@ def test_resolve_refuses_an_order_that_is_not_in_doubt(bot: Path, cli: Cli) -> N
     code, out = cli("resolve", "e2e-no-1", "--as", "canceled", "--reason", "x")
     assert (code, out) == (
         1,
-        "bot 'e2e': order: found 'e2e-no-1', allowed: none, no order is in doubt\n",
+        "bot 'e2e': order 'e2e-no-1': no order is UNKNOWN, so there is none to resolve\n",
     )
 
 

@@ -188,14 +188,14 @@ def left(qty: str, *, dust: bool = False, why: str = "") -> FlattenedPosition:
             (left("0"),),
             (),
             0,
-            "x: flat; all is paused\nPositions:\n  S of nobody  2 before, 0 left\n",
+            "x: flat; all is paused\nPositions:\n  S of no strategy  2 before, 0 left\n",
         ),
         ((left("1", dust=True, why="too little"),), (), 0, "1 left: dust, too little\n"),
         (
             (left("1", why="no quote"),),
             (),
             1,
-            "x: NOT FLAT; all is paused\nPositions:\n  S of nobody",
+            "x: NOT FLAT; all is paused\nPositions:\n  S of no strategy",
         ),
         ((left("0"),), (TOLD,), 3, "1 order MAY STILL REST"),
         ((), (), 0, "x: nothing was held; all is paused\n"),
@@ -276,7 +276,7 @@ POINT = EquityPoint(
         ({"foreign": ["V-9  buy 1 S  NEW"]}, "  V-9  buy 1 S  NEW"),
         (
             {"positions": [{"strategy": "", "symbol": "S", "qty": "1", "average_px": None}]},
-            "Position     1 S of nobody",
+            "Position     1 S of no strategy",
         ),
     ],
 )

@@ -307,7 +307,7 @@ def test_risk_show_tells_a_trip_how_to_clear_it_and_what_was_cleared(
     assert "(limit 500, measured 501)" in told
     assert f"botkit risk clear --bot demo --state-dir {tmp_path} --reason TEXT" in told
     assert "it was a drill (had been halted by operator at 2024-01-01T00:00:00.000Z" in told
-    assert "Carried      max_daily_loss: day 1, loss 50" in told
+    assert "Carried      max_daily_loss: day 1970-01-02, loss 50" in told
 
 
 def test_risk_show_of_a_bot_that_was_halted_and_has_no_journal(cli: Cli, tmp_path: Path) -> None:
