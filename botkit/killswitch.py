@@ -1,6 +1,7 @@
 """The kill switch on the disk: tripped it stays so across restarts, until a person clears it."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -183,7 +184,7 @@ class KillSwitch:
                 beside.unlink(missing_ok=True)
             raise JournalError(
                 f"{self.path}: cannot be written ({exc.strerror or exc}); the kill switch is kept "
-                "there: give the bot a state_dir that its user may write to"
+                f"there: {_remedy(exc)}"
             ) from exc
 
     def _sync_folder(self) -> None:
@@ -192,3 +193,9 @@ class KillSwitch:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _remedy(exc: OSError) -> str:
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free space on its disk"
+    return "give the bot a state_dir that its user may write to"

@@ -117,6 +117,8 @@ def clear(*, choice: BotChoice, reason: str) -> None:
     the day and from the highest, count from 0 again. The bot must not be running.
     """
     name = choice.the_name()
+    if KillSwitch.of(choice.state_dir, name).halted is None:
+        newest_run(choice)  # says so where there is no such bot, and what to do
     with hold_lock(choice.state_dir, name):
         switch = KillSwitch.of(choice.state_dir, name)
         cleared = switch.clear(reason, wall_time_ns())

@@ -189,7 +189,10 @@ def _tell_stopped(choice: BotChoice, name: str, *, as_json: bool) -> int:
 def _end_of(run: Run) -> str:
     which = f"Its last run {run.run_id} ({run.mode}, started {format_time(run.started_ns)})"
     if run.ended_ns is None or run.exit_code is None:
-        return f"{which} was killed: the next start looks after what it left open."
+        return (
+            f"{which} was killed: botkit orders --open lists what it left open, and the next start "
+            "looks after that."
+        )
     meaning = MEANING[ExitCode(run.exit_code)]
     return (
         f"{which} ended at {format_time(run.ended_ns)} with exit code {run.exit_code}, because of: "

@@ -150,9 +150,9 @@ class Money:
         )
 
 
-def _short(value: Decimal) -> str:
+def _short(value: Decimal) -> Decimal:
     """Return a number without the zeros that adding and dividing leave at its end."""
-    return f"{value.normalize():f}"
+    return Decimal(f"{value.normalize():f}")
 
 
 def _fields(adjustment: Adjustment) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """What the commands that act say of bots that end badly, stay up, or are not what they seem."""
 
+import io
 import json
 from collections.abc import Callable
 from decimal import Decimal
@@ -337,3 +338,31 @@ def test_a_bot_that_ends_before_it_takes_the_word_is_told(cli: Cli) -> None:
     with answering(Path("var"), "x", None):
         code, out = cli("resolve", NAME, "--as", "canceled", "--reason", "x")
     assert (code, out) == (1, "bot 'x' ended before it answered: say it again\n")
+
+
+@pytest.mark.parametrize("answer", ["n\n", ""])
+def test_flatten_that_is_not_agreed_to_does_nothing_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, answer: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    code = call(["flatten", "--bot", "x", "--state-dir", str(tmp_path)], Session())
+
+    assert (code, capsys.readouterr().err.splitlines()[-1]) == (1, "Nothing was done.")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["halt"],
+        ["risk", "clear"],
+        ["adjust", "deposit", "paper", "EUR", "1"],
+        ["resolve", "x-1", "--as", "canceled"],
+    ],
+)
+def test_a_blank_reason_is_none(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str]
+) -> None:
+    code = call([*words, "--reason", " ", "--bot", "x", "--state-dir", str(tmp_path)], Session())
+
+    assert (code, "allowed: a few words on why" in capsys.readouterr().err) == (2, True)
+    assert list(tmp_path.iterdir()) == []

@@ -150,7 +150,9 @@ def test_only_a_known_order_in_doubt_can_be_resolved() -> None:
     assert bench.resolve(OrdStatus.CANCELED) == (
         f"order {name}: it is PARTIALLY_FILLED, allowed: an UNKNOWN order; cancel it instead"
     )
-    assert bench.resolve(OrdStatus.CANCELED, name="nobody").endswith("no order is UNKNOWN, so there is none to resolve")
+    assert bench.resolve(OrdStatus.CANCELED, name="nobody").endswith(
+        "no order is UNKNOWN, so there is none to resolve"
+    )
     bench.rig.report(bench.order, OrdStatus.CANCELED, 7)
     assert bench.resolve(OrdStatus.CANCELED).endswith("nothing is left to resolve")
 
