@@ -4,6 +4,7 @@ import click
 
 from botkit.cli.asking import ask
 from botkit.cli.choosing import BotChoice, bot_options
+from botkit.cli.completing_names import targets
 from botkit.cli.operating_options import EVERYTHING, as_target, reason_option, wait_option
 from botkit.cli.telling import print_orders, tell_done
 from botkit.cli.wording import exact_text
@@ -20,6 +21,7 @@ __all__ = ["command"]
     "--target",
     default=EVERYTHING,
     show_default=True,
+    shell_complete=targets,
     help="A strategy or an instrument, for its positions alone.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before trading.")

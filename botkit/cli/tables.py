@@ -6,7 +6,7 @@ import io
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import attrs
@@ -23,7 +23,7 @@ __all__ = ["Column", "Form", "figures", "form_options", "number_column", "print_
 T = TypeVar("T")
 Command = Callable[..., Any]
 Form = Literal["table", "csv", "json"]
-SHOWN: Final = Context(prec=10)
+FIGURES: Final = 7
 
 
 @attrs.frozen(kw_only=True)
@@ -74,9 +74,12 @@ def number_column(
 
 
 def figures(value: Decimal) -> str:
-    """Return a number for people: ten figures at most, and no zeros at its end."""
-    rounded = SHOWN.plus(value)
-    return exact_text(rounded, thousands=True)
+    """Return a number for people: seven figures, every one before the point, no zeros at its end.
+
+    Margins are told apart from their limits by a column of their own, so none is lost.
+    """
+    places = max(0, FIGURES - 1 - value.adjusted())
+    return exact_text(round(value, places), thousands=True)
 
 
 def form_options(function: Command) -> Command:

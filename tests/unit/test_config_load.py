@@ -108,7 +108,10 @@ def test_a_config_with_seven_mistakes_tells_seven(tmp_path: Path) -> None:
             "venues.paper.feed: the environment variable FEED is not set; "
             "set it before starting the bot"
         ),
-        "venus: unknown key, allowed: bot, venues, strategies, risk, alerts, metrics; did you mean 'venues'?",
+        (
+            "venus: unknown key, allowed: bot, venues, strategies, risk, alerts, metrics; "
+            "did you mean 'venues'?"
+        ),
         ("bot.name: found \"a b\" (text), allowed: match regex '[A-Za-z0-9][A-Za-z0-9_.-]{0,31}'"),
         'bot.clean_up: found 10 (integer), allowed: a duration as text such as "20ms"',
         (
