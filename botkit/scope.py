@@ -115,8 +115,8 @@ async def pull_orders(
 ) -> list[Order]:
     """Cancel `orders`, shielded, and wait for the venue's word; return those without it.
 
-    The cancels are handed over before the first wait, even if the deadline has passed. Orders to
-    be kept are left alone. Without an open order there is no wait.
+    The cancels are handed over before the first wait, even if the deadline has passed. What is to
+    be kept, and nobody has asked to cancel, is left alone. Without an open order there is no wait.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ async def pull_orders(
     deadline
         A deadline of the caller's own, on trio's clock.
     """
-    left = [order for order in orders if order.is_open and not order.keep]
+    left = [order for order in orders if order.is_open and not order.is_kept]
     for order in left:
         order.cancel()
     with trio.CancelScope(deadline=deadline, shield=True) as wait:

@@ -91,12 +91,12 @@ class Bot:
     """
 
     def resting(self) -> list[Order]:
-        """Return the orders that may rest at a venue and were not asked to."""
-        return [order for order in self.engine.orders.working() if not order.keep]
+        """Return the orders that may rest at a venue and are not to: also those no longer kept."""
+        return [order for order in self.engine.orders.working() if not order.is_kept]
 
     def kept(self) -> list[Order]:
-        """Return the orders that rest because their strategy wanted them to."""
-        return [order for order in self.engine.orders.working() if order.keep]
+        """Return the orders that rest because their strategy wants them to, and nobody else not."""
+        return [order for order in self.engine.orders.working() if order.is_kept]
 
     def exit_code(self) -> ExitCode:
         """Return what the run's end says."""

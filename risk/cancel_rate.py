@@ -1,5 +1,6 @@
 """Cancel rate: no new order that could not be canceled at once within the venue's rate."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ class MaxCancelRate:
     """`max_cancel_rate = "50/1s"`: cancels sent, plus one for every order that may be working.
 
     It never holds a cancel back: it refuses the new orders that would need one more than the
-    rate allows. Replaces, IOC and FOK orders need none.
+    rate allows. Replaces, IOC and FOK orders need none. Cancels of earlier runs count.
     """
 
     key: ClassVar[str] = "max_cancel_rate"
@@ -52,3 +53,11 @@ class MaxCancelRate:
         """Count cancels."""
         if isinstance(request, CancelOrder):
             self._canceled.add(now_ns)
+
+    def carried(self) -> Mapping[str, str]:
+        """Return what was canceled within the window."""
+        return self._canceled.carried()
+
+    def carry_on(self, carried: Mapping[str, str]) -> None:
+        """Start with what earlier runs have canceled."""
+        self._canceled.carry_on(carried)

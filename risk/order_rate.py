@@ -1,5 +1,6 @@
 """Order rate: no more new orders and replaces within a time than a number."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ class MaxOrderRate:
     """`max_order_rate = "20/1s"`: new orders and replaces sent within any second.
 
     What another rule refuses is not sent, and does not count; cancels do not either.
+    What earlier runs sent counts.
     """
 
     key: ClassVar[str] = "max_order_rate"
@@ -47,3 +49,11 @@ class MaxOrderRate:
         """Count what was sent."""
         if not isinstance(request, CancelOrder):
             self._sent.add(now_ns)
+
+    def carried(self) -> Mapping[str, str]:
+        """Return what was sent within the window."""
+        return self._sent.carried()
+
+    def carry_on(self, carried: Mapping[str, str]) -> None:
+        """Start with what earlier runs have sent."""
+        self._sent.carry_on(carried)

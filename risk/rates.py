@@ -2,6 +2,7 @@
 
 import re
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
@@ -11,6 +12,8 @@ from botkit.errors import ConfigError
 
 __all__ = ["Rate", "Window"]
 
+GRAINS: Final = 100
+MOST: Final = 1_000_000  # at one time, of what a file says
 PATTERN: Final = re.compile(r"([1-9][0-9]{0,8})/(.+)")
 
 
@@ -66,3 +69,26 @@ class Window:
         while times_ns and times_ns[0] <= since_ns:
             times_ns.popleft()
         return len(times_ns)
+
+    def carried(self) -> Mapping[str, str]:
+        """Return when, and how many then, for `carry_on` at the next start.
+
+        What was sent within a hundredth of the window counts as sent at the end of that, so that
+        there is little to keep, and nothing leaves the window sooner than it should.
+        """
+        groups: list[list[int]] = []
+        for at_ns in reversed(self._times_ns):
+            if at_ns <= self._times_ns[-1] - self.per_ns:
+                break
+            if groups and groups[-1][0] - at_ns < self.per_ns // GRAINS:
+                groups[-1][1] += 1
+            else:
+                groups.append([at_ns, 1])
+        return {"sent": " ".join(f"{at}x{count}" for at, count in reversed(groups))}
+
+    def carry_on(self, carried: Mapping[str, str]) -> None:
+        """Count what an earlier run sent; what cannot be read is left out."""
+        for word in carried.get("sent", "").split():
+            at, _, count = word.partition("x")
+            if at.isdecimal() and count.isdecimal():
+                self._times_ns.extend([int(at)] * min(int(count), MOST))

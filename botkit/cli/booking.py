@@ -6,14 +6,13 @@ from typing import Final
 
 import attrs
 
-from botkit.cli.lives import with_fee
+from botkit.cli.lives import give_fee
 from botkit.errors import JournalError
 from botkit.model import (
     Adjustment,
     AdjustmentKind,
     ClientOrderId,
     EquityPoint,
-    ExecId,
     FeeTold,
     Fill,
     Instrument,
@@ -30,20 +29,15 @@ ZERO: Final = Decimal(0)
 
 def told_fills(entries: Iterable[JournalEntry]) -> list[Fill]:
     """Return fills in order, each with its fee if the venue told it at once or later."""
-    fills: list[Fill] = []
-    waiting: dict[tuple[ClientOrderId, ExecId | None], list[int]] = {}
+    rows: list[list[Fill]] = []
+    of_order: dict[ClientOrderId, list[list[Fill]]] = {}
     for entry in entries:
         if isinstance(entry, Fill):
-            if entry.commission is None:
-                key = (entry.client_order_id, entry.exec_id)
-                waiting.setdefault(key, []).append(len(fills))
-            fills.append(entry)
+            rows.append([entry])
+            of_order.setdefault(entry.client_order_id, []).append(rows[-1])
         elif isinstance(entry, FeeTold):
-            found = waiting.get((entry.client_order_id, entry.exec_id))
-            if found:
-                index = found.pop(0)
-                fills[index] = with_fee(fills[index], entry)
-    return fills
+            give_fee(of_order.get(entry.client_order_id, ()), entry)
+    return [fill for row in rows for fill in row]
 
 
 @attrs.frozen(kw_only=True)

@@ -1,6 +1,6 @@
 """The orders of a run with everything the journal has of each, refused ones too."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ from botkit.model import (
 from botkit.portfolio.position import EXACT
 from botkit.ports import Checked, Held, JournalEntry, Traded
 
-__all__ = ["HELD", "REFUSED", "Life", "Lives", "average_px", "time_of", "with_fee"]
+__all__ = ["HELD", "REFUSED", "Life", "Lives", "average_px", "give_fee", "time_of"]
 
 REFUSED: Final = "REFUSED"  # by the gate: it never left, so it is no status of FIX
 HELD: Final = "HELD"  # back by the gate until others are gone: nothing of it has left yet
@@ -291,11 +291,9 @@ def _take_failure(life: Life, failure: SendFailed) -> None:
 
 
 def _take_fee(life: Life, told: FeeTold) -> None:
-    """Give the fee to the first fill that waits for it."""
-    for index, fill in enumerate(life.fills):
-        if fill.exec_id == told.exec_id and fill.commission is None:
-            life.fills[index] = with_fee(fill, told)
-            return
+    rows = [[fill] for fill in life.fills]
+    give_fee(rows, told)
+    life.fills = [fill for row in rows for fill in row]
 
 
 def average_px(fills: Iterable[Fill], *, inverse: bool = False) -> Decimal | None:
@@ -313,11 +311,35 @@ def average_px(fills: Iterable[Fill], *, inverse: bool = False) -> Decimal | Non
     return qty / weighed if inverse else weighed / qty
 
 
-def with_fee(fill: Fill, told: FeeTold) -> Fill:
-    """Return a fill with the fee that the venue told later."""
-    return msgspec.structs.replace(
-        fill, commission=told.commission, commission_currency=told.commission_currency
-    )
+def give_fee(rows: Sequence[list[Fill]], told: FeeTold) -> None:
+    """Give a fee to what waits for it, of an order's fills: first to the fill of its execution.
+
+    Where the venue tells totals, a fill is cut into the executions it was, each row one fill. An
+    execution that was counted by several fills has its fee at the first.
+    """
+    waiting = [row for row in rows if row[-1].commission is None]
+    waiting.sort(key=lambda row: (row[-1].exec_id != told.exec_id, row[-1].exec_id is not None))
+    left = told.qty
+    if not left and waiting and waiting[0][-1].exec_id == told.exec_id:
+        left = waiting[0][-1].qty
+    fee = told.commission
+    for row in waiting:
+        if not left:
+            break
+        rest = row.pop()
+        qty = min(left, rest.qty)
+        row.append(
+            msgspec.structs.replace(
+                rest,
+                qty=qty,
+                exec_id=told.exec_id,
+                commission=fee,
+                commission_currency=told.commission_currency,
+            )
+        )
+        if qty < rest.qty:
+            row.append(msgspec.structs.replace(rest, qty=EXACT.subtract(rest.qty, qty)))
+        left, fee = EXACT.subtract(left, qty), ZERO
 
 
 def _owe(life: Life, status: OrdStatus, why: str) -> None:

@@ -35,6 +35,7 @@ __all__ = ["command"]
 
 EPOCH: Final = dt.date(1970, 1, 1)
 CARRIED_WORDS: Final = {"open": "open profit"}
+LONGEST: Final = 60  # of a value that is shown
 
 
 def _tightest(name: str) -> Column[RuleRecord]:
@@ -161,8 +162,14 @@ def _switch_lines(name: str, choice: BotChoice, switch: KillSwitch) -> Iterator[
             f"{cleared.halted.reason})"
         )
     for rule, values in switch.carried.items():
-        kept = ", ".join(_carried_text(key, value) for key, value in values.items())
-        yield f"Carried      {rule}: {kept}"
+        kept = ", ".join(_carried_text(key, value) for key, value in values.items() if value)
+        if kept:
+            yield f"Carried      {rule}: {kept}"
+
+
+def _short(text: str) -> str:
+    """Return a value as it is, or its beginning where it is long, as the times of a rate are."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def _carried_text(key: str, value: str) -> str:
@@ -171,7 +178,7 @@ def _carried_text(key: str, value: str) -> str:
         return f"day {EPOCH + dt.timedelta(days=int(value))}"
     with contextlib.suppress(InvalidOperation):  # a rule may carry text as well
         value = figures(Decimal(value))
-    return f"{CARRIED_WORDS.get(key, key)} {value}"
+    return f"{CARRIED_WORDS.get(key, key)} {_short(value)}"
 
 
 def _named(name: str, choice: BotChoice) -> str:

@@ -420,11 +420,11 @@ class OrderDesk:
             engine.guard.on_fill(outcome.fill)
             engine.journal.record(outcome.fill)
             self.counts.fills += 1
-        if outcome.amended is not None:
+        for amended in outcome.amended:
             # Not recorded as a fill, which would count it twice.
-            engine.portfolio.amend(outcome.amended)
-            engine.guard.on_fee_told(outcome.amended)
-            engine.journal.record(_fee_told(outcome.amended))
+            engine.portfolio.amend(amended)
+            engine.guard.on_fee_told(amended)
+            engine.journal.record(_fee_told(amended))
         for further in outcome.then:
             self._book(answer, further)
 
@@ -522,6 +522,7 @@ def _fee_told(fill: Fill) -> FeeTold:
         symbol=fill.symbol,
         strategy=fill.strategy,
         exec_id=fill.exec_id,
+        qty=fill.qty,
         commission=fill.commission,
         commission_currency=fill.commission_currency,
         receive_time_ns=fill.receive_time_ns,

@@ -34,8 +34,8 @@ class Holding:
 
     A held order counts in every limit and is nowhere else: canceling it drops it, and so does
     whatever cancels its owner's orders. Once the way is free every rule is asked again. It is
-    refused if an order in its way turns UNKNOWN, or after `OrderTiming.cancel_due_ns`, when a
-    cancel counts as overdue.
+    refused if an order in its way turns UNKNOWN and is still in it, or after
+    `OrderTiming.cancel_due_ns`, when a cancel counts as overdue.
     """
 
     def __init__(self, engine: "Engine") -> None:
@@ -64,7 +64,7 @@ class Holding:
         def expire() -> None:
             if self._waiting.get(order) is waiting:
                 late = ", ".join(each.client_order_id for each in waiting.ahead if each.is_open)
-                self._refuse(waiting, f"{late} not confirmed gone in {patience_ns / NS_PER_S:g} s")
+                self._try(waiting, f"{late} not confirmed gone in {patience_ns / NS_PER_S:g} s")
 
         engine.call_at(engine.now_ns + patience_ns, expire)
         return order  # were those ahead held themselves, their drop is told, and `look` follows
@@ -75,10 +75,8 @@ class Holding:
             if waiting.order not in self._waiting:
                 continue
             stays = _stays(waiting.ahead)
-            if stays:
-                self._refuse(waiting, stays)
-            elif not any(each.is_open for each in waiting.ahead):
-                self._try(waiting)
+            if stays or not any(each.is_open for each in waiting.ahead):
+                self._try(waiting, stays)
         if not self._waiting:
             self._engine.desk.onlookers.pop("held", None)
 
@@ -92,8 +90,11 @@ class Holding:
         )
         self._end(order, OrdStatus.CANCELED, text)
 
-    def _try(self, waiting: _Waiting) -> None:
-        """Ask every rule again, as if the order had just come."""
+    def _try(self, waiting: _Waiting, stays: str) -> None:
+        """Ask every rule again, as if the order had just come; `stays` is why it waits no longer.
+
+        What stays may be in the way no more, as where a replace was declined.
+        """
         engine, order = self._engine, waiting.order
         blocked = engine.desk.blocked(waiting.request)
         if blocked:
@@ -110,7 +111,7 @@ class Holding:
         verdict = engine.desk.last_verdict
         if verdict is not None and verdict.waits:
             waiting.verdict, waiting.ahead = verdict, self._ahead(verdict)
-            stays = _stays(waiting.ahead)
+            stays = stays or _stays(waiting.ahead)
             if not stays:
                 return
             answer = _refused(request, verdict, stays)

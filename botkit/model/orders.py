@@ -218,7 +218,11 @@ class Fill(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="fill", omit
 
 
 class FeeTold(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="fee_told"):
-    """The commission of a fill that was counted without one, told by the venue later."""
+    """The commission of a fill that was counted without one, told by the venue later.
+
+    `qty` is what it was charged for: some of a fill or several, where the venue tells totals; 0 in
+    older journals, for all of the fill.
+    """
 
     client_order_id: ClientOrderId
     symbol: str
@@ -227,6 +231,7 @@ class FeeTold(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="fee_told
     commission: Decimal
     commission_currency: str
     receive_time_ns: int = 0
+    qty: Decimal = Decimal(0)
 
 
 class Refused(

@@ -23,18 +23,31 @@ NOTHING: Final = (ZERO, ZERO)
 
 @attrs.define
 class Ledger:
-    """The fills of one order by execution, and which of them still lack their commission."""
+    """The fills of one order by execution, and which of them still lack their commission.
+
+    Where totals count, a commission is for the quantity of its execution, whichever totals that
+    was counted by: it is told once that much waits for one.
+    """
 
     fills: dict[ExecId, Fill] = attrs.field(factory=dict)
-    uncharged_qty: Decimal = ZERO  # totals: counted without a commission
-    early: dict[ExecId, ExecutionReport] | None = None  # charged before counted
+    uncharged_qty: Decimal = ZERO  # counted without a commission
+    unnamed: list[Fill] = attrs.field(factory=list)  # counted with one, by no execution's name
+    early: dict[ExecId, Fill] = attrs.field(factory=dict)  # totals: charged before counted
 
     def book(self, fill: Fill) -> None:
         """Take a fill that was counted now."""
         if fill.exec_id is not None:
             self.fills[fill.exec_id] = fill
+        elif fill.commission is not None:
+            self.unnamed.append(fill)
         if fill.commission is None:
             self.uncharged_qty += fill.qty
+        elif fill.exec_id is not None:
+            self.early.pop(fill.exec_id, None)
+
+    def is_all_of(self, report: ExecutionReport, qty: Decimal) -> bool:
+        """Tell whether the `qty` a total has added is the execution it names, or all it tells."""
+        return report.last_qty in (0, qty) and report.exec_id not in self.fills
 
     def confirm(self, order: "Order", report: ExecutionReport) -> None:
         """Note an execution counted before by a person's word: a repeat of it is known as one.
@@ -46,59 +59,65 @@ class Ledger:
             _fill(order, report), commission=report.commission or ZERO
         )
 
-    def amend(self, order: "Order", report: ExecutionReport, source: FillSource) -> Fill | None:
-        """Return the fill that `report` brings a missing commission for; None if there is none."""
-        exec_id = report.exec_id
-        if exec_id is None or report.commission is None:
-            return None
-        fill = self.fills.get(exec_id)
-        if fill is not None:
-            return None if fill.commission is not None else self._charge(fill, report)
-        if source is FillSource.EXECUTIONS or not report.last_qty:
-            return None
-        if report.last_qty > self.uncharged_qty:
-            self.early = {**(self.early or {}), exec_id: report}
-            return None
-        return self._charge(_fill(order, report), report)
+    def amend(
+        self, order: "Order", report: ExecutionReport, source: FillSource
+    ) -> tuple[Fill, ...]:
+        """Return the counted fills whose missing commission is known now: each comes once."""
+        told = self._told(order, report, source)
+        if source is FillSource.EXECUTIONS:
+            return () if told is None else (self._charge(told),)
+        if told is not None:
+            assert told.exec_id is not None  # else it would not be told
+            self.early.setdefault(told.exec_id, told)
+        return self._take_early()
 
-    def take_early(self, fill: Fill) -> Fill | None:
-        """Return the commission told before `fill` was counted, for as much of it as was told."""
-        if fill.commission is not None or not self.early:
+    def _told(self, order: "Order", report: ExecutionReport, source: FillSource) -> Fill | None:
+        """Return the execution that `report` brings a commission for; None if that is no news."""
+        if report.exec_id is None or report.commission is None:
             return None
-        told: list[ExecutionReport] = []
-        room = self.uncharged_qty
-        currency = next(iter(self.early.values())).commission_currency
-        for report in self.early.values():
-            if report.last_qty <= room and report.commission_currency == currency:
-                told.append(report)
-                room -= report.last_qty
-        if not told:
+        counted = self.fills.get(report.exec_id)
+        if counted is None:
+            if source is FillSource.EXECUTIONS or report.last_qty <= 0:
+                return None
+            counted = _fill(order, report)
+        elif counted.commission is not None:
             return None
-        qty = sum((report.last_qty for report in told), ZERO)
-        merged = msgspec.structs.replace(
-            told[-1],
-            last_qty=qty,
-            commission=sum((report.commission or ZERO for report in told), ZERO),
-        )
-        for report in told:
-            assert report.exec_id is not None
-            del self.early[report.exec_id]
-            self.fills[report.exec_id] = fill
-        return self._charge(msgspec.structs.replace(fill, qty=qty), merged)
-
-    def _charge(self, fill: Fill, report: ExecutionReport) -> Fill:
-        amended = msgspec.structs.replace(
-            fill,
-            exec_id=report.exec_id,
+        return msgspec.structs.replace(
+            counted,
             commission=report.commission,
             commission_currency=report.commission_currency,
-            liquidity=report.liquidity or fill.liquidity,
+            liquidity=report.liquidity or counted.liquidity,
             receive_time_ns=report.receive_time_ns,
         )
-        assert report.exec_id is not None
-        self.fills[report.exec_id] = amended
-        self.uncharged_qty -= amended.qty
-        return amended
+
+    def _take_early(self) -> tuple[Fill, ...]:
+        """Return the executions with a commission for which enough is counted now."""
+        taken: list[Fill] = []
+        for told in list(self.early.values()):
+            if self._is_booked(told):
+                self._drop_early(told)
+            elif told.qty <= self.uncharged_qty:
+                taken.append(self._charge(told))
+        return tuple(taken)
+
+    def _is_booked(self, told: Fill) -> bool:
+        """Tell whether the commission came with a total that named no execution."""
+        for fill in self.unnamed:
+            same = fill.qty == told.qty and fill.commission == told.commission
+            if same and fill.commission_currency == told.commission_currency:
+                self.unnamed.remove(fill)
+                return True
+        return False
+
+    def _charge(self, told: Fill) -> Fill:
+        self._drop_early(told)
+        self.uncharged_qty -= told.qty
+        return told
+
+    def _drop_early(self, told: Fill) -> None:
+        assert told.exec_id is not None  # else it could not be told from a repeat
+        self.early.pop(told.exec_id, None)
+        self.fills[told.exec_id] = told
 
 
 def _fill(order: "Order", report: ExecutionReport) -> Fill:

@@ -95,8 +95,8 @@ class Outcome(msgspec.Struct, gc=False, kw_only=True):
     fill
         A fill not counted before.
     amended
-        A fill counted before, with the commission and liquidity that were missing then. Its
-        quantity is not to be counted again.
+        Executions counted before, with the commission and liquidity that were missing then.
+        Their quantity is not to be counted again.
     changed
         Status, quantity or terms have changed.
     contradiction
@@ -111,7 +111,7 @@ class Outcome(msgspec.Struct, gc=False, kw_only=True):
 
     order: "Order | None" = None
     fill: Fill | None = None
-    amended: Fill | None = None
+    amended: tuple[Fill, ...] = ()
     changed: bool = False
     contradiction: str = ""
     ambiguous: tuple[ClientOrderId, ...] = ()
@@ -180,6 +180,11 @@ class Order:
     def is_closed(self) -> bool:
         """True once the venue has ended it (or never had it). A late fill may still come."""
         return self.ord_status in CLOSED
+
+    @property
+    def is_kept(self) -> bool:
+        """True if it is to outlive the bot: its strategy said so and nobody asked to cancel it."""
+        return self.keep and not self.cancel_requested
 
     @property
     def in_doubt(self) -> bool:
@@ -280,11 +285,9 @@ class Order:
         )
         # Nothing raises from here on.
         changed = bool(qty) or replacing is not None or status is not self.ord_status
-        fill = self._book(report, qty, px) if qty else None
-        amended = None
-        if fill is not None:
-            amended = self._early(fill) if fill.commission is None else None
-        elif report.commission is not None:
+        fill = self._book(report, source, qty, px) if qty else None
+        amended: tuple[Fill, ...] = ()
+        if source is FillSource.TOTALS if fill is not None else report.commission is not None:
             amended = self._amend(report, source)
         self._confirm(report, vouched_qty)
         if replacing is not None:
@@ -339,6 +342,8 @@ class Order:
         self.cum_qty += fill.qty
         self.notional += fill.qty * fill.price
         self.vouched_qty += fill.qty
+        self.ledger = self.ledger or Ledger()
+        self.ledger.book(fill)
 
     def contradiction(self, report: ExecutionReport, why: str) -> IllegalTransitionError:
         """Return the error that tells `report` from what is known, to be raised."""
@@ -529,7 +534,10 @@ class Order:
             self.replacing = None
             self.closed_time_ns = max(self.closed_time_ns, report.transact_time_ns)
 
-    def _book(self, report: ExecutionReport, qty: Decimal, px: Decimal) -> Fill:
+    def _book(self, report: ExecutionReport, source: FillSource, qty: Decimal, px: Decimal) -> Fill:
+        if self.ledger is None:
+            self.ledger = Ledger()
+        is_its_own = source is FillSource.EXECUTIONS or self.ledger.is_all_of(report, qty)
         fill = Fill(
             client_order_id=self.client_order_id,
             symbol=self.instrument.symbol,
@@ -537,17 +545,15 @@ class Order:
             side=self.side,
             qty=qty,
             price=px,
-            exec_id=report.exec_id,
+            exec_id=report.exec_id if is_its_own else None,
             venue_order_id=report.venue_order_id or self.venue_order_id,
-            commission=report.commission,
-            commission_currency=report.commission_currency,
-            liquidity=report.liquidity,
+            commission=report.commission if is_its_own else None,
+            commission_currency=report.commission_currency if is_its_own else "",
+            liquidity=report.liquidity if is_its_own else None,
             transact_time_ns=report.transact_time_ns,
             receive_time_ns=report.receive_time_ns,
         )
         self.notional += qty * px
-        if self.ledger is None:
-            self.ledger = Ledger()
         self.ledger.book(fill)
         return fill
 
@@ -563,13 +569,9 @@ class Order:
             self.ledger = self.ledger or Ledger()
             self.ledger.confirm(self, report)
 
-    def _amend(self, report: ExecutionReport, source: FillSource) -> Fill | None:
-        if self.ledger is None:
-            self.ledger = Ledger()
+    def _amend(self, report: ExecutionReport, source: FillSource) -> tuple[Fill, ...]:
+        self.ledger = self.ledger or Ledger()
         return self.ledger.amend(self, report, source)
-
-    def _early(self, fill: Fill) -> Fill | None:
-        return None if self.ledger is None else self.ledger.take_early(fill)
 
 
 def _answers(replacing: Replacing, order: Order, report: ExecutionReport) -> bool:

@@ -48,6 +48,16 @@ class PositionView:
     fees_estimated: Decimal = ZERO
 
 
+@attrs.define(eq=False)
+class _Untold:
+    """What of a fill waits for its commission, and the estimate booked for that."""
+
+    exec_id: ExecId | None
+    qty: Decimal
+    price: Decimal
+    fee: Decimal
+
+
 class Portfolio:
     """What the fills and adjustments so far amount to.
 
@@ -69,7 +79,7 @@ class Portfolio:
         self._schedules = fees or {}
         self._positions: dict[tuple[str, str], Position] = {}  # by strategy and symbol
         self._of_symbol: dict[str, list[Position]] = {}
-        self._untold: dict[tuple[ClientOrderId, ExecId | None], list[Decimal]] = {}
+        self._untold: dict[ClientOrderId, list[_Untold]] = {}
         self._deposited: dict[tuple[str, str], Decimal] = {}  # by venue and currency; see adjust
 
     def apply(self, fill: Fill) -> None:
@@ -81,35 +91,43 @@ class Portfolio:
         position.trade(fill.qty if fill.side is BUY else -fill.qty, fill.price)
         commission = fill.commission
         if commission is None:
-            key = (fill.client_order_id, fill.exec_id)
             fee = position.estimate_fee(fill.qty, fill.price)
-            self._untold.setdefault(key, []).append(fee)
+            untold = _Untold(fill.exec_id, fill.qty, fill.price, fee)
+            self._untold.setdefault(fill.client_order_id, []).append(untold)
         elif commission:
             position.pay(commission, fill.commission_currency)
 
     def amend(self, told: Fill | FeeTold) -> None:
-        """Book the commission of a fill applied without one; the estimate made for it goes.
+        """Book the commission of what was applied without one; the estimate made for it goes.
 
-        Quantity and price are not looked at.
+        That is the fill of the same exec id; where a venue tells totals, as much of the order's
+        fills as the execution was, those first that name none. The price is not looked at.
 
         Raises
         ------
         InvariantError
-            There still is no commission, or no fill of this order and exec id waits for one.
+            There still is no commission, or not as much of this order's fills waits for one.
         """
-        key = (told.client_order_id, told.exec_id)
-        waiting = self._untold.get(key, [])
+        waiting = self._untold.get(told.client_order_id, [])
         position = self._positions.get((told.strategy, told.symbol))
-        if told.commission is None or not waiting or position is None:
+        charged = _charged(waiting, told)
+        if told.commission is None or not charged or position is None:
             raise InvariantError(
                 f"order {told.client_order_id}, execution {told.exec_id}: cannot book a commission "
-                f"of {told.commission} {told.commission_currency}, since {len(waiting)} such fills "
-                f"of {told.symbol} wait for one; compare the fees with the venue's statement"
+                f"of {told.commission} {told.commission_currency} for {told.qty or 'all of it'}, "
+                f"since {_total(each.qty for each in waiting)} {told.symbol} of this order wait "
+                "for one; compare the fees with the venue's statement"
             )
         self.revision += 1
-        position.forget_estimate(waiting.pop(0))
+        for untold, qty in charged:
+            position.forget_estimate(untold.fee)
+            untold.qty = EXACT.subtract(untold.qty, qty)
+            if untold.qty:
+                untold.fee = position.estimate_fee(untold.qty, untold.price)
+            else:
+                waiting.remove(untold)
         if not waiting:
-            del self._untold[key]
+            del self._untold[told.client_order_id]
         position.pay(told.commission, told.commission_currency)
 
     def adjust(self, adjustment: Adjustment) -> None:
@@ -275,6 +293,22 @@ class Portfolio:
             and symbol in (None, name)
             and venue in (None, position.instrument.venue)
         ]
+
+
+def _charged(waiting: Iterable[_Untold], told: Fill | FeeTold) -> list[tuple[_Untold, Decimal]]:
+    """Return what a commission is for, and how much of each; nothing if it is not all there."""
+    named = [each for each in waiting if each.exec_id == told.exec_id]
+    if not told.qty:
+        return [(each, each.qty) for each in named[:1]]
+    others = [each for each in waiting if each.exec_id != told.exec_id]
+    others.sort(key=lambda each: each.exec_id is not None)
+    left, charged = told.qty, []
+    for each in (*named, *others):
+        if left:
+            qty = min(left, each.qty)
+            charged.append((each, qty))
+            left = EXACT.subtract(left, qty)
+    return [] if left else charged
 
 
 def _point(

@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -80,10 +81,7 @@ class Alerts:
 
     def look(self, engine: Engine, now_s: float) -> None:
         """Tell what has happened since the last look."""
-        while self._entries:
-            alert = self._alert_of(self._entries.popleft())
-            if alert is not None:
-                self.tell(alert, now_s)
+        self._tell_entries(now_s)
         orders = engine.orders.working() if AlertKind.IN_DOUBT in self._on else []
         doubted = {o.client_order_id: o for o in orders if o.ord_status is OrdStatus.UNKNOWN}
         if doubted.keys() - self._doubted:
@@ -91,8 +89,15 @@ class Alerts:
         self._doubted = frozenset(doubted)
         self._send(self._limit.due(now_s))
 
+    def _tell_entries(self, now_s: float) -> None:
+        while self._entries:
+            alert = self._alert_of(self._entries.popleft())
+            if alert is not None:
+                self.tell(alert, now_s)
+
     def last_words(self, alert: Alert | None, *, wait_s: float = LAST_WORDS_S) -> None:
         """Send what is left, `alert` last, for `wait_s` at most; blocks, after the run."""
+        self._tell_entries(inf)  # a halt may have ended the run before the next look
         self._send(self._limit.due())
         if alert is not None and alert.kind in self._on:
             self._send([alert])

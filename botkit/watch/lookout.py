@@ -1,7 +1,6 @@
 """All that looks at one run, as the run's owner handles it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from math import inf
 from types import TracebackType
 from typing import Self
 

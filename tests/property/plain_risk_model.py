@@ -33,7 +33,6 @@ __all__ = ["PlainModel"]
 
 # What is settled in one place, because it may be settled otherwise.
 BLIND_LETS_PRICED_REDUCING_PASS: Final = True  # where data are stale or there is no touch
-MEETING_REDUCING_IS_HELD: Final = False  # held until the way is free; else refused
 FUNDS_COUNT_TAKER_FEES: Final = True
 RATE_STALE_S: Final = Fraction(10)  # as the test configures it
 
@@ -52,6 +51,7 @@ class PlainModel:
         self.placed = list(placed)
         self.taker = taker
         self.now_s = now_s
+        self.sent: list[tuple[Fraction, str, str, str]] = []  # when, what, strategy, symbol
         self.losses = {p.key: Loss() for p in self.placed if p.kind in LOSSES}
         self.forget_run()
         self.books: dict[tuple[str, str], Book] = {}
@@ -61,7 +61,9 @@ class PlainModel:
         self.orders: dict[str, PlainOrder] = {}
         self.quotes: dict[str, tuple[float, float, Fraction]] = {}
         self.balances: dict[tuple[str, str], Fraction] = {}
-        self.sent: list[tuple[Fraction, str, str, str]] = []  # when, what, strategy, symbol
+        self.foreign: dict[tuple[str, str], Fraction] = {}  # locked by others, as last told
+        self.credit: dict[tuple[str, str], dict[str, Fraction]] = {}  # by counterparty
+        self.paused: set[str] = set()  # strategies, instruments, "" everything
         self.up: set[str] = set()
         self.taken: dict[str, Fraction] = {}  # for fees not told yet, off the balances
         self.halted = ""
@@ -86,9 +88,9 @@ class PlainModel:
     def restart(self, carried: Mapping[tuple[str, str], tuple[Fraction, Fraction | None]]) -> None:
         """End the run, and begin one with these positions at these prices.
 
-        Where the bot had halted a person has cleared it, and losses start anew. What a position
-        was up or down when the run ended is measured again in the next, so it is left out here;
-        where there is none any more it stays as it was at the last look.
+        Where the bot had halted a person has cleared it, and losses and rates start anew. What a
+        position was up or down when the run ended is measured again in the next, so it is left out
+        here; where there is none any more it stays as it was at the last look.
         """
         for placed in self.placed:
             if placed.kind in LOSSES:
@@ -99,6 +101,8 @@ class PlainModel:
                 kept = loss.settled if is_held else loss.profit
                 anew = Loss(day=loss.day, start=loss.start - kept, profit=loss.profit - kept)
                 self.losses[placed.key] = Loss() if self.halted else anew
+        if self.halted:
+            self.sent.clear()
         self.books = {key: self.carried_book(key, *terms) for key, terms in carried.items()}
         self.forget_run()
 
@@ -133,6 +137,22 @@ class PlainModel:
         self.orders[name] = order
         self.sent.append((self.now_s, "order", ask.strategy, ask.symbol))
         return order
+
+    def holds(self, name: str, ask: Ask, *, is_atomic: bool, keep: bool) -> PlainOrder:
+        """Note that a new order counts, and is sent once what it would meet has gone."""
+        order = self.new(name, ask, is_atomic=is_atomic, keep=keep)
+        order.is_held = True
+        self.sent.pop()
+        return order
+
+    def releases(self, order: PlainOrder) -> None:
+        """Note that an order that was held is sent."""
+        order.is_held, order.sent_s = False, self.now_s
+        self.sent.append((self.now_s, "order", order.strategy, order.symbol))
+
+    def may_trade(self, symbol: str, strategy: str) -> bool:
+        """Tell whether no pause holds it back."""
+        return not self.paused & {"", symbol, strategy}
 
     def replaces(self, name: str, ask: Ask) -> None:
         """Note that a replace was sent."""
@@ -187,9 +207,18 @@ class PlainModel:
         book.fees[currency] = book.fees.get(currency, NOTHING) + fee
 
     def spends(self, venue: str, currency: str, spent: Fraction) -> None:
-        """Take it off the balance until the venue tells the next."""
-        if (venue, currency) in self.balances:
-            self.balances[venue, currency] -= spent
+        """Take it off the balance, and off all credit, until the venue tells the next."""
+        key = (venue, currency)
+        if key in self.balances:
+            self.balances[key] -= spent
+        for counterparty in self.credit.get(key, {}):
+            self.credit[key][counterparty] -= spent
+
+    def told_balance(self, venue: str, currency: str, total: Fraction, locked: Fraction) -> None:
+        """Note a balance: what is locked beyond what ours may spend now, others have locked."""
+        self.balances[venue, currency] = total
+        ours = self.reserved(venue, currency) if locked else NOTHING
+        self.foreign[venue, currency] = max(NOTHING, locked - (ours or NOTHING))
 
     # --- orders ----------------------------------------------------------------------------
 
@@ -456,8 +485,6 @@ class PlainModel:
                 for price in order.prices()
             )
         ]
-        if MEETING_REDUCING_IS_HELD and self.reduces(placed, ask):
-            return PASSES
         return at_most(Fraction(len(met)), NOTHING)
 
     def _stale_data(self, placed: Placed, ask: Ask) -> Judgement:
@@ -471,7 +498,7 @@ class PlainModel:
         if not thing.is_spot:
             return PASSES
         currency = thing.quote if ask.side > 0 else thing.base
-        total = self.balances.get((thing.venue, currency))
+        total = self.has(placed, (thing.venue, currency))
         reserved = self.reserved(thing.venue, currency)
         if ask.side < 0:
             spends: Fraction | None = ask.added()
@@ -480,6 +507,14 @@ class PlainModel:
         if total is None or reserved is None or spends is None:
             return Judgement(passes=self.reduces(placed, ask))
         return at_most(spends, total - reserved)
+
+    def has(self, placed: Placed, key: tuple[str, str]) -> Fraction | None:
+        """Return what there is to spend; None if nobody has told."""
+        if placed.setting == "credit":
+            return min(self.credit[key].values()) if key in self.credit else None
+        if key not in self.balances:
+            return None
+        return self.balances[key] - self.foreign.get(key, NOTHING)
 
     def reserved(self, venue: str, currency: str) -> Fraction | None:
         """Return the most that open orders may spend of a currency."""

@@ -12,6 +12,7 @@ import attrs
 
 __all__ = [
     "ACK_DUE_S",
+    "CANCEL_DUE_S",
     "CANNOT_TELL",
     "DAY_S",
     "NOISE",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 ACK_DUE_S: Final = Fraction(5)
+CANCEL_DUE_S: Final = Fraction(5)
 SETTLE_S: Final = Fraction(5)
 DAY_S: Final = 86_400
 NOISE: Final = Fraction(1, 10**15)  # quotients are rounded in the code, and not here
@@ -100,6 +102,7 @@ class PlainOrder:
     absent_s: Fraction | None = None
     canceled: bool = False  # the venue said so
     after_halt: bool = False  # sent, or found again, when the bot was halted already
+    is_held: bool = False  # counts, and is not sent yet
 
     def left(self) -> Fraction:
         """Return the most that may still fill."""
@@ -153,6 +156,7 @@ class Placed:
     per_s: Fraction = NOTHING
     currency: str = ""
     mark_stale_s: Fraction = Fraction(30)
+    setting: str = ""  # where the limit is a word
 
     def covers(self, symbol: str, strategy: str) -> bool:
         return self.strategy in ("", strategy) and self.venue in (

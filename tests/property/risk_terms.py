@@ -124,6 +124,7 @@ TERMS: Final = (
     Term("stale_data", venue="two", limits=("3", "40"), by_symbol=BTC_USD),
     Term("funds", limits=("prefunded",)),
     Term("funds", "b", limits=("prefunded",)),
+    Term("funds", "a", limits=("credit",)),
     Term("max_daily_loss", limits=("8", "900"), currency="EUR"),
     Term("max_daily_loss", "a", limits=("6", "900"), currency="USD"),
     Term("max_drawdown", limits=("6", "900"), currency="EUR"),
@@ -143,6 +144,7 @@ def placed_at(term: Term, limit: str) -> Placed:
         per_s=Fraction(term.per_s or 0),
         currency=term.currency,
         mark_stale_s=Fraction(10),
+        setting=limit,
     )
 
 

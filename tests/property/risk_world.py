@@ -86,7 +86,7 @@ class World(PlayedBot):
         side = Side.BUY if pick(2) else Side.SELL
         price = Decimal(MIDDLE[symbol])
         order = self.place(symbol, STRATEGIES[pick(2)], side, Decimal(1 + pick(2)), price)
-        if order.is_open and self.is_ready(symbol):
+        if order.is_open and not order.is_held and self.is_ready(symbol):
             plain = self.model.orders[order.client_order_id]
             self._fill(plain, plain.qty, pick)
 
@@ -114,7 +114,8 @@ class World(PlayedBot):
                     actor.halt("odd")
                     unsent = [] if was_halted else sorted(set(self.orders) - before)
                     for name in unsent:  # dropped: they never left
-                        self.close(self.model.orders[name])
+                        if not self.orders[name].is_held:
+                            self.close(self.model.orders[name])
                     self.count("dropped unsent" if unsent else "halt")
             except AssertionError as exc:  # the engine would end the strategy by it
                 wrong.append(exc)
@@ -160,7 +161,7 @@ class World(PlayedBot):
             name: str = sent[0].client_order_id
         else:
             refused = [e for e in self.entries[before:] if isinstance(e, Refused)]
-            name = refused[0].client_order_id
+            name = next(e.client_order_id for e in refused if e.request is RequestKind.REPLACE)
         self.hold_against(name, ask, judged, before, passed=bool(sent))
         if sent:
             self.model.replaces(name, ask)
@@ -314,7 +315,7 @@ class World(PlayedBot):
 
     def cancel(self, pick: Pick) -> None:
         """Cancel one order."""
-        found = self.open_orders()
+        found = [*self.open_orders(), *(each.plain for each in self.held.values())]
         if found:
             self.orders[found[pick(len(found))].name].cancel()
             self.absorb()
@@ -555,7 +556,7 @@ class World(PlayedBot):
         carried = {} if guard.halted else guard.carried()  # cleared: losses begin anew
         entries = [each for each in self.journal.entries if isinstance(each, kept)]
         opening = carried_positions(entries, INSTRUMENTS)
-        self.now_ns += int((61, 86_400)[pick(4) == 0] * 1_000_000_000)
+        self.now_ns += (1, 61, 61, 86_400)[pick(4)] * 1_000_000_000
         self.model.next_look_s = None
         self.model.advance(self.now_s)
         self.model.restart(
@@ -578,3 +579,4 @@ class World(PlayedBot):
             for currency, total in (("EUR", 900), ("USD", 900), ("BTC", 30)):
                 if pick(8):
                     self.set_balance(venue, currency, total)
+                    self.set_credit(venue, currency, "", total)

@@ -12,8 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from tests.property.risk_operated import OperatedWorld
 from tests.property.risk_walks import MOVES, Move, walk
-from tests.property.risk_world import World
 
 WALKS = int(os.environ.get("RISK_WALKS", "60"))
 STEPS = 60
@@ -40,27 +40,36 @@ HAPPENINGS = (
     "ended by absence",
     "fee told later",
     "fill after cancel",
+    "flatten",
+    "flatten order refused",
     "halt",
+    "held",
+    "held order dropped",
+    "held order refused",
+    "held order released",
     "halted by max_daily_loss",
     "halted by max_drawdown",
     "kill_switch refused",
     "link lost",
     "order passed",
+    "order to flatten",
+    "pause",
     "pulled for stale_data",
     "ready refused",
     "reducing order passed",
     "replace passed",
     "replaced",
     "restart",
+    "resume",
 )
 
 
 class RiskMachine(RuleBasedStateMachine):
-    """Do to a bot whatever may happen to it; `World` holds each word of a rule to the model."""
+    """Do to a bot whatever may happen to it; the world holds each word of a rule to the model."""
 
     @initialize(data=st.data())
     def begin(self, data: st.DataObject) -> None:
-        self.world = World(lambda below: data.draw(st.integers(0, below - 1)))
+        self.world = OperatedWorld(lambda below: data.draw(st.integers(0, below - 1)))
 
     @rule(data=st.data(), move=st.sampled_from(MOVES))
     def go_on(self, data: st.DataObject, move: Move) -> None:

@@ -213,6 +213,12 @@ def told_total(view: Any, venue: str, currency: str) -> Decimal | None:
     return None if balance is None else balance.total
 
 
+def largest_credit(view: Any, venue: str, currency: str) -> Decimal | None:
+    accounts, key = view.accounts, (venue, currency)
+    rows = accounts._credit.get(key)
+    return None if rows is None else max(accounts._left(each, key) for each in rows.values())
+
+
 def one_lot_more(honest: Check, rule: Any, request: Request, context: RiskContext) -> Verdict:
     del rule
     lot = context.instrument.lot_size
@@ -416,6 +422,8 @@ BUGS: Final[Mapping[str, tuple[str, Bend]]] = {
     "max_order_rate forgets replaces": ("max_order_rate", does(sent=sent_without_replaces)),
     "max_order_rate counts a moment too long": ("max_order_rate", checks(counts_a_moment_longer)),
     "max_order_rate counts what is refused": ("max_order_rate", checks(counts_what_is_refused)),
+    "max_order_rate resets at restart": ("max_order_rate", does(carry_on=forgets)),
+    "max_cancel_rate resets at restart": ("max_cancel_rate", does(carry_on=forgets)),
     "max_cancel_rate forgets working orders": (
         "max_cancel_rate",
         sees(open_orders=lambda view, symbol=None: 0),
@@ -475,6 +483,11 @@ BUGS: Final[Mapping[str, tuple[str, Bend]]] = {
     ),
     "funds reserves nothing": ("funds", sees(reserved=lambda view, venue, currency: Decimal(0))),
     "funds passes what it cannot tell": ("funds", checks(passes_what_it_cannot_tell)),
+    "funds forgets what others lock": (
+        "funds",
+        sees(foreign_locks=lambda view, venue, currency: Decimal(0)),
+    ),
+    "funds takes the largest credit": ("funds", sees(credit=largest_credit)),
     "max_daily_loss resets at restart": ("max_daily_loss", does(carry_on=forgets)),
     "max_daily_loss carries open profit twice": (
         "max_daily_loss",

@@ -12,6 +12,7 @@ from botkit.model import (
     NewOrder,
     Operation,
     OperatorCommand,
+    OrderCancelReject,
     OrdStatus,
     Refused,
     RequestKind,
@@ -335,3 +336,22 @@ def test_a_venue_without_our_ids_is_not_matched_with_what_was_never_sent() -> No
     bench.engine.handle(report)
     assert order.is_held
     assert len(bench.engine.orders.foreign) == 1
+
+
+def test_one_whose_time_is_up_goes_after_all_if_nothing_is_in_its_way_any_more() -> None:
+    bench = HoldingBench()
+    bench.resting.replace(price=Decimal("98.5"))
+    order = bench.sell("2", "98.5")
+    assert order.is_held
+    bench.engine.handle(
+        OrderCancelReject(
+            symbol=order.symbol,
+            client_order_id=bench.resting.client_order_id,
+            response_to=RequestKind.REPLACE,
+            ord_status=OrdStatus.NEW,
+            receive_time_ns=time_ns(1),
+        )
+    )
+    bench.tick(5)
+    assert [each.client_order_id for each in bench.left()] == [order.client_order_id]
+    assert not bench.recorded(Refused)

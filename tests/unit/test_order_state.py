@@ -12,6 +12,7 @@ from botkit.model import (
     ExecId,
     ExecType,
     ExecutionReport,
+    Fill,
     FillSource,
     Instrument,
     Liquidity,
@@ -337,29 +338,83 @@ def test_under_totals_an_execution_only_brings_its_commission_once() -> None:
     report = fill("e1", "4", commission="0.4", commission_currency="EUR", liquidity=Liquidity.ADDED)
     outcome = order.apply(report, TOTALS)
     assert [outcome.fill, outcome.changed, order.cum_qty] == [None, False, 4]
-    assert outcome.amended is not None
-    assert outcome.amended.commission == Decimal("0.4")
-    assert outcome.amended.liquidity is Liquidity.ADDED
-    assert order.apply(report, TOTALS).amended is None
+    (amended,) = outcome.amended
+    assert look(amended, "qty", "commission") == (4, Decimal("0.4"))
+    assert amended.liquidity is Liquidity.ADDED
+    assert order.apply(report, TOTALS).amended == ()
 
 
 def test_under_totals_a_commission_may_come_before_its_fill() -> None:
     order = build_order()
-    for name in ("e1", "e2"):
-        told = fill(name, "2", commission="0.1", commission_currency="EUR")
-        assert order.apply(told, TOTALS).amended is None
-        assert order.apply(told, TOTALS).amended is None
-    other = fill("e3", "2", commission="1", commission_currency="BNB")
-    order.apply(other, TOTALS)
-    report = build_report(OrdStatus.PARTIALLY_FILLED, cum_qty="4", avg_px="100")
-    outcome = order.apply(report, TOTALS)
-    assert outcome.fill is not None
-    assert outcome.amended is not None
-    assert look(outcome, "amended.qty", "amended.commission") == (4, Decimal("0.2"))
+    for name, currency in (("e1", "EUR"), ("e2", "BNB"), ("e3", "EUR")):
+        told = fill(name, "2", commission="0.1", commission_currency=currency)
+        assert order.apply(told, TOTALS).amended == ()
+        assert order.apply(told, TOTALS).amended == ()
+    four = order.apply(build_report(OrdStatus.PARTIALLY_FILLED, cum_qty="4", avg_px="100"), TOTALS)
+    assert four.fill is not None
+    assert [each.exec_id for each in four.amended] == ["e1", "e2"]
+    five = order.apply(build_report(OrdStatus.PARTIALLY_FILLED, cum_qty="5"), TOTALS)
+    assert five.amended == (), "a commission for 2 is not that of a fill of 1"
+    six = order.apply(build_report(OrdStatus.PARTIALLY_FILLED, cum_qty="6"), TOTALS)
+    assert [each.exec_id for each in six.amended] == ["e3"]
     assert order.ledger is not None
     assert order.ledger.uncharged_qty == 0
-    later = order.apply(build_report(OrdStatus.PARTIALLY_FILLED, cum_qty="5"), TOTALS)
-    assert later.amended is None, "a commission for 2 is not that of a fill of 1"
+
+
+def test_a_total_that_counts_more_than_the_execution_it_names_is_charged_for_that_alone() -> None:
+    order = build_order()
+    last = {"last_qty": "1", "last_px": "100", "commission": "0.1", "commission_currency": "EUR"}
+    report = build_report(OrdStatus.PARTIALLY_FILLED, cum_qty="3", exec_id=ExecId("e2"), **last)
+    outcome = order.apply(report, TOTALS)
+    assert outcome.fill is not None
+    assert look(outcome.fill, "qty", "commission", "exec_id") == (3, None, None)
+    assert [look(each, "qty", "commission") for each in outcome.amended] == [(1, Decimal("0.1"))]
+    missed = fill("e1", "2", commission="0.2", commission_currency="EUR")
+    assert [each.qty for each in order.apply(missed, TOTALS).amended] == [2]
+
+
+def test_a_commission_that_came_with_a_total_is_not_charged_again_for_its_execution() -> None:
+    order = build_order()
+    fee = {"commission": "0.1", "commission_currency": "EUR"}
+    with_fee = build_report(OrdStatus.PARTIALLY_FILLED, cum_qty="2", last_px="100", **fee)
+    named = build_report(
+        OrdStatus.PARTIALLY_FILLED, cum_qty="4", last_px="100", exec_id=ExecId("e2"), **fee
+    )
+    booked = Decimal(0)
+    for report in (fill("e2", "2", **fee), with_fee, fill("e1", "2", **fee), named):
+        outcome = order.apply(report, TOTALS)
+        charged = (*outcome.amended, *([outcome.fill] if outcome.fill else []))
+        booked += sum(each.commission or 0 for each in charged)
+    assert booked == Decimal("0.2")
+    later = order.apply(build_report(OrdStatus.PARTIALLY_FILLED, cum_qty="8"), TOTALS)
+    assert later.amended == ()
+
+
+def test_a_commission_told_early_is_not_charged_again_once_its_total_brings_it() -> None:
+    order = build_order()
+    fee = {"commission": "0.1", "commission_currency": "EUR"}
+    assert order.apply(fill("e1", "2", **fee), TOTALS).amended == ()
+    counted = order.apply(fill("e1", "2", cum_qty="2", **fee), TOTALS)
+    assert counted.fill is not None
+    assert look(counted, "fill.commission", "amended") == (Decimal("0.1"), ())
+    later = build_report(OrdStatus.PARTIALLY_FILLED, cum_qty="4", avg_px="100")
+    assert order.apply(later, TOTALS).amended == ()
+
+
+def test_the_commission_of_what_a_person_told_replaces_the_estimate_under_totals() -> None:
+    order = build_order()
+    order.vouch(
+        Fill(
+            client_order_id=order.client_order_id,
+            symbol=order.symbol,
+            strategy=order.strategy,
+            side=order.side,
+            qty=Decimal(2),
+            price=Decimal(100),
+        )
+    )
+    told = fill("e1", "2", commission="0.4", commission_currency="EUR")
+    assert [each.commission for each in order.apply(told, TOTALS).amended] == [Decimal("0.4")]
 
 
 def test_an_execution_repeated_with_its_commission_amends_the_fill() -> None:
@@ -367,13 +422,13 @@ def test_an_execution_repeated_with_its_commission_amends_the_fill() -> None:
     order.apply(fill("e1", "4"), EXECUTIONS)
     told = fill("e1", "4", commission="0.4", commission_currency="EUR")
     outcome = order.apply(told, EXECUTIONS)
-    assert outcome.amended is not None
-    assert look(outcome, "amended.qty", "amended.commission") == (4, Decimal("0.4"))
-    assert order.apply(told, EXECUTIONS).amended is None
+    (amended,) = outcome.amended
+    assert look(amended, "qty", "commission") == (4, Decimal("0.4"))
+    assert order.apply(told, EXECUTIONS).amended == ()
     unnamed = build_report(OrdStatus.PARTIALLY_FILLED, commission="0.4")
-    assert order.apply(unnamed, EXECUTIONS).amended is None
+    assert order.apply(unnamed, EXECUTIONS).amended == ()
     unknown = build_report(OrdStatus.PARTIALLY_FILLED, commission="1", exec_id=ExecId("e9"))
-    assert order.apply(unknown, EXECUTIONS).amended is None
+    assert order.apply(unknown, EXECUTIONS).amended == ()
 
 
 # Replace.

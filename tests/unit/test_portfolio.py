@@ -3,6 +3,7 @@
 from decimal import Decimal
 from math import nan
 
+import msgspec
 import pytest
 
 from botkit.errors import InvariantError
@@ -183,6 +184,25 @@ def test_two_fills_under_one_exec_id_wait_for_two_commissions() -> None:
     assert portfolio.fees("EUR") == Decimal("0.50")
     with pytest.raises(InvariantError):
         portfolio.amend(build_fill("1", "100", commission="0.25"))
+
+
+def test_commissions_of_executions_find_what_totals_have_counted() -> None:
+    portfolio = Portfolio(INSTRUMENTS, {"paper": FeeSchedule(taker_bps=Decimal(20))})
+    for qty in ("3", "2"):
+        fill = build_fill(qty, "100", commission=None)
+        portfolio.apply(msgspec.structs.replace(fill, exec_id=None))
+
+    portfolio.amend(build_fill("1", "100", commission="0.5", exec_id="e-7"))
+    (view,) = portfolio.positions()
+    assert (view.fees_untold, view.fees_estimated) == (2, Decimal("0.8"))
+
+    portfolio.amend(build_fill("3", "100", commission="0.25", exec_id="e-8"))
+    (view,) = portfolio.positions()
+    assert (view.fees_untold, view.fees_estimated) == (1, Decimal("0.2"))
+    assert portfolio.fees("EUR") == Decimal("0.75")
+
+    with pytest.raises(InvariantError, match="for 2, since 1 paper:BTC-EUR of this order wait"):
+        portfolio.amend(build_fill("2", "100", commission="1", exec_id="e-9"))
 
 
 def test_amending_without_a_commission_is_refused() -> None:

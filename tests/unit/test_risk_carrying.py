@@ -1,4 +1,4 @@
-"""What loss rules hand on to the next run, and what fills and fees take from the funds."""
+"""What loss and rate rules hand on to the next run, and what fills and fees take from the funds."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -9,6 +9,7 @@ import pytest
 
 from botkit.model import Adjustment, AdjustmentKind, OrdStatus, Side
 from botkit.testing import SYMBOL
+from risk.rates import Window
 from tests.property.risk_terms import BTC_USD, INVERSE
 from tests.property.risk_world import World
 from tests.unit.risk_bench import RiskBench
@@ -113,6 +114,7 @@ def test_a_fee_told_after_its_fill_is_taken_from_the_funds() -> None:
 def test_a_fill_of_a_contract_takes_nothing_from_the_funds_of_spot_orders() -> None:
     world = World(lambda below: below - 1)  # the loosest limits
     world.set_balance("two", "USD", 100)
+    world.set_credit("two", "USD", "", 900)
     world.quote_all(lambda _: 1)
     contract = world.place(INVERSE, "a", Side.BUY, Decimal(4), Decimal(25))
     assert contract.is_open
@@ -120,3 +122,40 @@ def test_a_fill_of_a_contract_takes_nothing_from_the_funds_of_spot_orders() -> N
     assert world.engine.portfolio.position(INVERSE) == 4
     assert world.place(BTC_USD, "a", Side.BUY, Decimal(4), Decimal(25)).is_open
     assert not world.place(BTC_USD, "a", Side.BUY, Decimal(1), Decimal(25)).is_open
+
+
+def test_a_rate_counts_what_the_last_run_sent_until_it_leaves_the_window() -> None:
+    first = RiskBench({"max_order_rate": "3/1h"})
+    for number in range(3):
+        first.tick(60 * number)
+        first.buy("1", "98")
+    carried = first.engine.guard.carried()
+    assert carried["max_order_rate"]["sent"].count("x1") == 3
+
+    again = RiskBench({"max_order_rate": "3/1h"}, carried=carried)
+    again.tick(3_599)
+    assert again.buy("1", "98").is_closed
+    again.tick(3_600)
+    assert again.buy("1", "98").is_open
+    assert again.buy("1", "98").is_closed
+
+
+def test_what_is_carried_of_a_rate_is_little_and_leaves_no_sooner_than_it_should() -> None:
+    window, again = Window(per_ns=1_000), Window(per_ns=1_000)
+    for at_ns in range(1, 2_001):
+        window.add(at_ns)
+    carried = window.carried()
+    assert len(carried["sent"].split()) <= 100
+    again.carry_on(carried)
+    for now_ns in range(2_000, 3_100):
+        late = again.count(now_ns) - window.count(now_ns)
+        assert 0 <= late < 10
+    assert again.count(3_100) == 0
+
+
+def test_what_cannot_be_read_of_a_rate_is_left_out() -> None:
+    window = Window(per_ns=1_000)
+    window.carry_on({"sent": "5 x2 ax3 7x2 -1x9 3x1.5"})
+    assert window.count(8) == 2
+    window.carry_on({})
+    assert window.count(8) == 2

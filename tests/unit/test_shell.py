@@ -28,6 +28,51 @@ async def test_orders_are_pulled_before_the_links_are_cut(autojump_clock: MockCl
     assert ran.bot.resting() == []
 
 
+def halts_with_an_order_to_keep(self: Strategy) -> None:
+    buy(self, self, keep=True)
+    self.set_timer("halt", 1)
+
+
+def halt(self: Strategy, _: str) -> None:
+    self.halt("odd")
+
+
+async def test_an_order_to_keep_that_a_halt_cancels_is_waited_for(
+    autojump_clock: MockClock,
+) -> None:
+    made = strategy_of(on_start=halts_with_an_order_to_keep, on_timer=halt)
+    venue = SlowVenue(2)
+    ran = await play(made, venues=(venue,))
+
+    assert (ran.exit_code, venue.cut_at) == (ExitCode.STOPPED_BY_RISK, 3)
+    assert len(venue.canceled) == 1
+    assert ran.bot.kept() == []
+
+
+async def test_an_order_to_keep_whose_cancel_is_not_confirmed_may_rest(
+    autojump_clock: MockClock,
+) -> None:
+    made = strategy_of(on_start=halts_with_an_order_to_keep, on_timer=halt)
+    ran = await play(made, venues=(SlowVenue(DEAD),), clean_up_s=3)
+
+    assert ran.exit_code is ExitCode.ORDERS_MAY_REST
+    (order,) = ran.bot.resting()
+    assert (order.keep, order.ord_status) == (True, OrdStatus.UNKNOWN)
+    assert [each.client_order_ids for each in ran.expired] == [(order.client_order_id,)]
+    assert ran.bot.kept() == []
+
+
+async def test_an_order_to_keep_that_nobody_cancels_is_neither_waited_for_nor_counted(
+    autojump_clock: MockClock,
+) -> None:
+    made = strategy_of(on_start=lambda self: buy(self, self, keep=True))
+    venue = SlowVenue(DEAD)
+    ran = await play(made, venues=(venue,), stop_at=5)
+
+    assert (ran.exit_code, venue.cut_at, venue.canceled) == (ExitCode.CLEAN, 5, [])
+    assert [order.keep for order in ran.bot.kept()] == [True]
+
+
 async def test_a_run_that_does_not_end_is_abandoned_after_the_deadline_with_the_books_closed(
     autojump_clock: MockClock,
 ) -> None:

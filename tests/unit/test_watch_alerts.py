@@ -115,6 +115,16 @@ def test_a_venue_that_was_never_up_is_not_told() -> None:
     assert taker.titles == []
 
 
+def test_what_happened_after_the_last_look_is_told_with_the_last_words() -> None:
+    taker = Taker()
+    alerts = build_alerts(taker)
+    rig = looked_at(alerts)
+    rig.engine.handle(build_venue_status(1, up=False, reason="cable cut"))
+    alerts.last_words(build_alert("ended", STOP))
+
+    assert taker.titles == ["rig: paper is not ready", "rig: ended"]
+
+
 def test_a_part_of_a_venue_that_is_missing_is_named() -> None:
     taker = Taker()
     alerts = build_alerts(taker)
