@@ -13,7 +13,7 @@ from botkit.cli.session import Session, configs_argument, set_option
 from botkit.cli.tables import writing
 from botkit.model import Instrument
 
-__all__ = ["command"]
+__all__ = ["command", "rule_lines"]
 
 
 @click.command("check", short_help="Load CONFIG and build everything in it, without running.")
@@ -85,17 +85,24 @@ def _strategy_lines(plan: Plan) -> list[str]:
 
 
 def _risk_lines(plan: Plan) -> list[str]:
-    told = [line for key, value in plan.config.risk.items() for line in _rule_lines(key, value)]
+    told = [line for key, value in plan.config.risk.items() for line in rule_lines(key, value)]
     told = told or ["no rules: any order on the grid may go"]
     return [f"{'' if at else 'risk':<10} {line}" for at, line in enumerate(told)]
 
 
-def _rule_lines(key: str, value: object) -> list[str]:
-    """Return the lines of one key of [risk], tables of tables under their names."""
+def rule_lines(key: str, value: object) -> list[str]:
+    """Return the lines of one key of [risk]; what holds for a part of the bot is named in full."""
     if not isinstance(value, Mapping):
         return [f"{key} = {value}"]
-    if any(isinstance(inner, Mapping) for inner in value.values()):
-        return [
-            line for name, inner in value.items() for line in _rule_lines(f"{key}.{name}", inner)
-        ]
+    if key.partition(".")[0] in ("strategies", "venues"):
+        return [line for name, inner in value.items() for line in _below(f"{key}.{name}", inner)]
     return [f"{key} = {', '.join(f'{name} {inner}' for name, inner in value.items())}"]
+
+
+def _below(key: str, value: object) -> list[str]:
+    """Return the lines of one strategy's or venue's limits, and of one limit by instrument."""
+    if isinstance(value, Mapping) and key.count(".") == 1:
+        return [line for name, inner in value.items() for line in _below(f"{key}.{name}", inner)]
+    if isinstance(value, Mapping):
+        return [f"{key} = {', '.join(f'{name} {inner}' for name, inner in value.items())}"]
+    return [f"{key} = {value}"]

@@ -128,9 +128,6 @@ class Lookout:
             self._page.close()
         alerts, self._alerts = self._alerts, None
         if alerts is not None and self._bot is not None:
-            alerts.look(
-                self._bot.engine, inf
-            )  # what happened since the last look: a halt, above all
             alerts.last_words(self._last_words)
 
     def __enter__(self) -> Self:

@@ -5,6 +5,7 @@ import string
 from hypothesis import given
 from hypothesis import strategies as st
 
+from botkit.cli.check_command import rule_lines
 from botkit.cli.layout import Heading, lay_out
 
 HEADINGS = [Heading("time"), Heading("qty", right=True), Heading("order"), Heading("why")]
@@ -62,3 +63,12 @@ def test_no_cell_is_broken_or_lost_and_no_line_longer_than_it_has_to_be(
     for cell in (cell for row in rows for cell in row if cell):
         assert cell in words
     assert all(len(line) <= max(width, 40) for line in lines)
+
+
+def test_check_tells_each_limit_on_a_line_of_its_own() -> None:
+    value = {"a": {"max_position": "2", "max_order_qty": {"p:X": "1", "p:Y": "2"}}}
+
+    assert rule_lines("strategies", value) == [
+        "strategies.a.max_position = 2",
+        "strategies.a.max_order_qty = p:X 1, p:Y 2",
+    ]
