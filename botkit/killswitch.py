@@ -1,6 +1,7 @@
 """The kill switch on the disk: tripped it stays so across restarts, until a person clears it."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,6 +51,7 @@ class KillSwitch:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._unforced = False  # something was written that a loss of power may take
+        self._unwritten = False  # the file lacks what is known here: writing it has failed
         try:
             self._state = decode(path.read_bytes())
         except FileNotFoundError:
@@ -110,7 +112,7 @@ class KillSwitch:
             It cannot be written.
         """
         told = {key: dict(values) for key, values in carried.items()}
-        if told != self._state.carried:
+        if told != self._state.carried or self._unwritten:
             self._state.carried = told
             self._write(durable=durable or self._state.halted is not None)
         elif durable:
@@ -167,6 +169,7 @@ class KillSwitch:
         """Put the state in place of the file in one step: a reader finds the old or the new."""
         text = msgspec.json.format(msgspec.json.encode(self._state), indent=2)
         beside = self.path.with_suffix(".tmp")
+        self._unwritten = True  # what failed is tried again, though nothing new has come
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with beside.open("wb") as file:
@@ -177,13 +180,13 @@ class KillSwitch:
             beside.replace(self.path)
             if durable:
                 self._sync_folder()
-            self._unforced = not durable
+            self._unforced, self._unwritten = not durable, False
         except OSError as exc:
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)
             raise JournalError(
                 f"{self.path}: cannot be written ({exc.strerror or exc}); the kill switch is kept "
-                "there: give the bot a state_dir that its user may write to"
+                f"there: {_remedy(exc)}"
             ) from exc
 
     def _sync_folder(self) -> None:
@@ -192,3 +195,9 @@ class KillSwitch:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _remedy(exc: OSError) -> str:
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free space on its disk"
+    return "give the bot a state_dir that its user may write to"

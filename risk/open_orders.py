@@ -35,8 +35,9 @@ class MaxOpenOrders:
         after = Decimal(count + 1 if isinstance(request, NewOrder) else count)
         if after <= limit:
             return Verdict(self.key, passed=True, limit=limit, measured=after)
+        where = "" if own is None else f" in {request.symbol}"
         text = (
-            f"{count} orders may be working already, {self.key} is {limit}: "
+            f"{count} orders{where} may be working already, {self.key} is {limit}: "
             "cancel some or raise the limit"
         )
         return Verdict(self.key, passed=False, limit=limit, measured=after, text=text)

@@ -25,7 +25,7 @@ def command() -> None:
     """
 
 
-@command.command("deposit", context_settings=SIGNED)
+@command.command("deposit", short_help="Tell of money that came or went.", context_settings=SIGNED)
 @click.argument("venue")
 @click.argument("currency")
 @click.argument("amount", type=NUMBER)
@@ -45,12 +45,12 @@ def deposit(*, venue: str, currency: str, amount: Decimal, choice: BotChoice, re
     )
 
 
-@command.command("trade", context_settings=SIGNED)
+@command.command("trade", short_help="Tell of a trade made by hand.", context_settings=SIGNED)
 @click.argument("symbol")
 @click.argument("qty", type=NUMBER)
 @click.argument("price", type=NUMBER)
 @bot_options
-@click.option("--strategy", default="", help="Whose position it is; nobody's if left out.")
+@click.option("--strategy", default="", help="Whose position it is; no strategy's if left out.")
 @why_option
 def trade(
     *, symbol: str, qty: Decimal, price: Decimal, choice: BotChoice, strategy: str, reason: str

@@ -22,7 +22,7 @@ def command() -> None:
     """Try whether alerts arrive."""
 
 
-@command.command("test")
+@command.command("test", short_help="Send one test message to each URL.")
 @configs_argument
 @set_option
 @click.pass_obj

@@ -4,6 +4,7 @@ import click
 
 from botkit.cli.asking import ask
 from botkit.cli.choosing import BotChoice, bot_options
+from botkit.cli.completing_names import targets
 from botkit.cli.operating_options import EVERYTHING, as_target, reason_option, wait_option
 from botkit.cli.telling import tell_done
 from botkit.control import Operate
@@ -18,6 +19,7 @@ __all__ = ["command"]
     "--target",
     default=EVERYTHING,
     show_default=True,
+    shell_complete=targets,
     help="A strategy or an instrument, for its orders alone.",
 )
 @reason_option

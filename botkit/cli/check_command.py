@@ -1,7 +1,7 @@
 """`botkit check`: everything short of running."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 import click
@@ -13,10 +13,10 @@ from botkit.cli.session import Session, configs_argument, set_option
 from botkit.cli.tables import writing
 from botkit.model import Instrument
 
-__all__ = ["command"]
+__all__ = ["command", "rule_lines"]
 
 
-@click.command("check")
+@click.command("check", short_help="Load CONFIG and build everything in it, without running.")
 @configs_argument
 @set_option
 @click.pass_obj
@@ -37,10 +37,13 @@ def command(session: Session, *, configs: Sequence[str], overrides: Sequence[str
 def _tell(
     session: Session, plan: Plan, instruments: dict[str, Instrument], configs: Sequence[str]
 ) -> None:
-    for line in (*_bot_lines(plan), *_venue_lines(plan, instruments), *_strategy_lines(plan)):
+    for line in (
+        *_bot_lines(plan),
+        *_venue_lines(plan, instruments),
+        *_strategy_lines(plan),
+        *_risk_lines(plan),
+    ):
         click.echo(session.redact(line))
-    rules = ", ".join(f"{key} = {value!r}" for key, value in plan.config.risk.items())
-    click.echo(session.redact(f"risk       {rules or 'no rules: any order on the grid may go'}"))
     given, are = shlex.join(configs), "is" if len(configs) == 1 else "are"
     click.echo(f"\n{given} {are} in order. Run it:  botkit run {given} --for 60s")
 
@@ -79,3 +82,27 @@ def _strategy_lines(plan: Plan) -> list[str]:
             value = getattr(planned.params, field.name)
             lines.append(f"           {field.name} = {value}")
     return lines
+
+
+def _risk_lines(plan: Plan) -> list[str]:
+    told = [line for key, value in plan.config.risk.items() for line in rule_lines(key, value)]
+    told = told or ["no rules: any order on the grid may go"]
+    return [f"{'' if at else 'risk':<10} {line}" for at, line in enumerate(told)]
+
+
+def rule_lines(key: str, value: object) -> list[str]:
+    """Return the lines of one key of [risk]; what holds for a part of the bot is named in full."""
+    if not isinstance(value, Mapping):
+        return [f"{key} = {value}"]
+    if key.partition(".")[0] in ("strategies", "venues"):
+        return [line for name, inner in value.items() for line in _below(f"{key}.{name}", inner)]
+    return [f"{key} = {', '.join(f'{name} {inner}' for name, inner in value.items())}"]
+
+
+def _below(key: str, value: object) -> list[str]:
+    """Return the lines of one strategy's or venue's limits, and of one limit by instrument."""
+    if isinstance(value, Mapping) and key.count(".") == 1:
+        return [line for name, inner in value.items() for line in _below(f"{key}.{name}", inner)]
+    if isinstance(value, Mapping):
+        return [f"{key} = {', '.join(f'{name} {inner}' for name, inner in value.items())}"]
+    return [f"{key} = {value}"]

@@ -17,13 +17,13 @@ def command() -> None:
     """Print the JSON Schema of configs, show a config, or check one."""
 
 
-@command.command("schema")
+@command.command("schema", short_help="Print the JSON Schema of configs.")
 @click.option("--partial", is_flag=True, help="Of a file that others complete: no key is required.")
 def schema(*, partial: bool) -> None:
     """Print the JSON Schema of a config, for editors that complete and check while you type.
 
     It holds the options of every installed venue, strategy and risk rule: print it again after
-    installing one. Name it in the first line of a config: #:schema botkit.schema.json
+    installing one. Name it in the first line of a config: #:schema ./botkit.schema.json
     """
     text = json.dumps(document_schema(partial=partial), indent=2, ensure_ascii=False)
     with writing("the schema"):

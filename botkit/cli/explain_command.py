@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import attrs
 import click
 
 from botkit.cli.choosing import BotChoice, bot_options, newest_run, runs_of
 from botkit.cli.completing_names import orders
 from botkit.cli.fills_command import run_line
-from botkit.cli.lives import Life, Lives
+from botkit.cli.lives import REFUSED, Life, Lives
 from botkit.cli.logs import format_time
 from botkit.cli.tables import Column, Form, figures, form_options, number_column, print_rows
 from botkit.cli.timeline import Step, outcome, steps
@@ -51,9 +52,15 @@ def command(*, order: str, run_id: str | None, choice: BotChoice, form: Form | N
     if form is not None:
         last_ns = told[-1].time_ns if told else 0
         told = [Step(time_ns=last_ns, event="outcome", text=summary), *told]
+    else:  # the line at the top says why it was refused
+        told = [attrs.evolve(each, text="") if _is_why(each, life) else each for each in told]
     ids = "  ".join(life.ids())
     head = f"{ids}\n{summary}.\n\n{run_line(path, run, plural(len(told), 'step'))}"
     print_rows(told, COLUMNS, form, what="the order's story", head=head)
+
+
+def _is_why(step: Step, life: Life) -> bool:
+    return step.event == "refused" and step.text == life.text and life.status == REFUSED
 
 
 def _find(choice: BotChoice, order: str, run_id: str | None) -> tuple[Path, Run, Life]:
@@ -81,20 +88,28 @@ def _find(choice: BotChoice, order: str, run_id: str | None) -> tuple[Path, Run,
 
 
 def matching(lives: Sequence[Life], order: str) -> list[Life]:
-    """Return the orders that `order` names: in full, by its last part, or by a beginning or end."""
+    """Return the orders that `order` names: in full, by its last part, or by a beginning or end.
+
+    The last part of an id of ours goes before that of a venue's: "71" is our 71st.
+    """
     named = [life for life in lives if order in life.ids()]
     if named:
         return named
-    numbered = [
-        life for life in lives if any(name.rpartition("-")[2] == order for name in life.ids())
-    ]
-    if numbered:
-        return numbered
+    ours = [life for life in lives if _last_part(life.client_order_id) == order]
+    if ours:
+        return ours
+    theirs = [life for life in lives if order in map(_last_part, life.ids())]
+    if theirs:
+        return theirs
     return [
         life
         for life in lives
         if any(name.startswith(order) or name.endswith(order) for name in life.ids())
     ]
+
+
+def _last_part(name: str) -> str:
+    return name.rpartition("-")[2]
 
 
 def _ambiguous(order: str, run: Run, found: Sequence[Life]) -> list[str]:

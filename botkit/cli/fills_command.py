@@ -5,6 +5,7 @@ from typing import Final
 
 import click
 
+from botkit.cli.asking import lock_owner
 from botkit.cli.booking import told_fills
 from botkit.cli.choosing import run_options
 from botkit.cli.logs import format_time
@@ -71,9 +72,14 @@ def command(*, path: Path, run: Run, form: Form | None) -> None:
     )
 
 
+def going_on(path: Path) -> str:
+    """Return what is known of a run in the journal `path` that has told no end."""
+    return "running" if lock_owner(path) is not None else "running, or killed"
+
+
 def run_line(path: Path, run: Run, what: str) -> str:
     """Return the line that says of which run the rows below are."""
-    ended = "still running, or killed" if run.exit_code is None else f"exit code {run.exit_code}"
+    ended = going_on(path) if run.exit_code is None else f"exit code {run.exit_code}"
     return (
         f"{run.mode}  run {run.run_id}, started {format_time(run.started_ns)}, {ended}: "
         f"{what} ({path})"

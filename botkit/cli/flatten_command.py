@@ -4,8 +4,10 @@ import click
 
 from botkit.cli.asking import ask
 from botkit.cli.choosing import BotChoice, bot_options
+from botkit.cli.completing_names import targets
 from botkit.cli.operating_options import EVERYTHING, as_target, reason_option, wait_option
 from botkit.cli.telling import print_orders, tell_done
+from botkit.cli.wording import exact_text
 from botkit.control import Done, Operate
 from botkit.model import FlattenedPosition, Operation
 from botkit.shell import ExitCode
@@ -19,6 +21,7 @@ __all__ = ["command"]
     "--target",
     default=EVERYTHING,
     show_default=True,
+    shell_complete=targets,
     help="A strategy or an instrument, for its positions alone.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before trading.")
@@ -31,8 +34,9 @@ def command(*, choice: BotChoice, target: str, yes: bool, reason: str, wait_s: f
     the reason: no fresh quote, an order in doubt, the deadline of [bot.flatten]. The exit code is
     0 once nothing is left but dust, too little to trade; 3 if an order may still rest; else 1.
     """
-    if not yes:
-        click.confirm(f"Close the positions of {target} at the market?", abort=True, err=True)
+    if not yes and not _agreed(target):
+        click.echo("Nothing was done.", err=True)
+        return ExitCode.ERROR
     question = Operate(
         operation=Operation.FLATTEN, target=as_target(target), reason=reason, wait_s=wait_s
     )
@@ -41,6 +45,17 @@ def command(*, choice: BotChoice, target: str, yes: bool, reason: str, wait_s: f
     if done.flattened is not None:
         print_orders("Positions:", map(_position_text, done.flattened.positions))
     return int(tell_done(done)) or _left(done)
+
+
+def _agreed(target: str) -> bool:
+    """Ask; where there is nobody to answer, as at the end of a pipe, that is a no."""
+    named = "everything" if target == EVERYTHING else target
+    question = f"Cancel the orders of {named} and close its positions by limit orders?"
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        click.echo(err=True)
+        return False
 
 
 def _headline(done: Done) -> str:
@@ -52,8 +67,11 @@ def _headline(done: Done) -> str:
 
 
 def _position_text(position: FlattenedPosition) -> str:
-    owner = position.strategy or "nobody"
-    text = f"{position.symbol} of {owner}  {position.before} before, {position.left} left"
+    owner = position.strategy or "no strategy"
+    text = (
+        f"{position.symbol} of {owner}  {exact_text(position.before)} before, "
+        f"{exact_text(position.left)} left"
+    )
     if not position.left:
         return text
     return f"{text}: {'dust, ' if position.is_dust else ''}{position.why}"

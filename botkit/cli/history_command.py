@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from botkit.cli.choosing import BotChoice, bot_options, newest_run, runs_of
+from botkit.cli.fills_command import going_on
 from botkit.cli.logs import format_time
 from botkit.cli.tables import Column, Form, form_options, print_rows
 from botkit.cli.wording import clock_time, money
@@ -43,7 +44,7 @@ def _exit_text(item: Item) -> str:
     run = item[1]
     if run.exit_code is not None:
         return str(run.exit_code)
-    return "killed" if run.swept is not None else "running, or killed"
+    return "killed" if run.swept is not None else going_on(item[0])
 
 
 def _profit(item: Item) -> list[dict[str, str]]:

@@ -31,17 +31,20 @@ from botkit.model import (
     VenueStatus,
 )
 from botkit.portfolio.position import EXACT
-from botkit.ports import Checked, JournalEntry, Traded
+from botkit.ports import Checked, Held, JournalEntry, Traded
 
-__all__ = ["REFUSED", "Life", "Lives", "average_px", "give_fee", "time_of"]
+__all__ = ["HELD", "REFUSED", "Life", "Lives", "average_px", "give_fee", "time_of"]
 
 REFUSED: Final = "REFUSED"  # by the gate: it never left, so it is no status of FIX
+HELD: Final = "HELD"  # back by the gate until others are gone: nothing of it has left yet
 ZERO: Final = Decimal(0)
 ABOUT_ALL: Final = (Halted, OperatorCommand, StrategyEnded, VenueStatus, CleanUpExpired)
 
 
 def time_of(entry: JournalEntry) -> int:
     """Return when an entry was made, in ns; 0 for one that has no time of its own."""
+    if isinstance(entry, Held):
+        return entry.request.transact_time_ns
     received: int = getattr(entry, "receive_time_ns", 0)
     made: int = getattr(entry, "transact_time_ns", 0)
     return received or made
@@ -51,7 +54,8 @@ def time_of(entry: JournalEntry) -> int:
 class Life:
     """One order, or one request that was refused: what was asked and all that came of it.
 
-    `record` is None for a refused request. `order_qty` and `price` are as last changed.
+    `record` is None for a request that was refused, or is held back. `order_qty` and `price` are
+    as last changed.
     `doubt` says what is not known about it and why, `waiting` what it counts as meanwhile; empty
     and None if everything is known.
     """
@@ -72,7 +76,7 @@ class Life:
     def status(self) -> str:
         """Where it stands, as the journal tells."""
         if self.record is None:
-            return REFUSED
+            return REFUSED if isinstance(self.request, Refused) else HELD
         if not self.record.may_rest:
             return self.record.ord_status.value
         return (self.waiting or self.record.ord_status).value
@@ -105,6 +109,8 @@ class Life:
     @property
     def leaves_qty(self) -> Decimal:
         """How much may still fill."""
+        if self.status == HELD and self.order_qty is not None:
+            return self.order_qty
         if not self.may_rest or self.order_qty is None:
             return ZERO
         return max(self.order_qty - self.cum_qty, ZERO)
@@ -150,17 +156,25 @@ class Lives:
     def _tell_one(self, entry: JournalEntry) -> None:
         record = self._fold.order_of(entry)
         if record is not None:
-            first = record.client_order_ids[0]
-            life = self._lives.get(first)
-            if life is None:
-                life = self._begin(record.request, record)
+            life = self._life_of(record)
+        elif isinstance(entry, Held):
+            life = self._begin(entry.request, None)
         elif isinstance(entry, Refused):
-            life = self._begin(entry, None)
+            life = self._lives.get(entry.client_order_id) or self._begin(entry, None)
+            life.request = entry  # where it was held before, it is over now
         else:
             return  # about an order that is not ours, or about no order
         self._claim_verdicts(life, entry)
         life.entries.append(entry)
         _take(life, entry)
+
+    def _life_of(self, record: OrderRecord) -> Life:
+        """Return the life of an order that was sent; one that was held before goes on."""
+        life = self._lives.get(record.client_order_ids[0])
+        if life is None:
+            return self._begin(record.request, record)
+        life.record = record
+        return life
 
     def _begin(self, request: NewOrder | Refused, record: OrderRecord | None) -> Life:
         life = Life(request, record, order_qty=request.order_qty, price=request.price)
@@ -169,7 +183,7 @@ class Lives:
         return life
 
     def _claim_verdicts(self, life: Life, entry: JournalEntry) -> None:
-        if not isinstance(entry, NewOrder | ReplaceOrder | Refused):
+        if not isinstance(entry, NewOrder | ReplaceOrder | Refused | Held):
             return
         if entry.client_order_id not in life.names:
             life.names.append(entry.client_order_id)
@@ -208,6 +222,11 @@ def _take(life: Life, entry: Any) -> None:
 
 def _take_new(life: Life, _: NewOrder) -> None:
     life.waiting, life.doubt = OrdStatus.PENDING_NEW, "sent, not answered yet"
+    life.text = ""
+
+
+def _take_held(life: Life, held: Held) -> None:
+    life.text = f"until {', '.join(held.waits_for)} is confirmed gone; nothing of it has left"
 
 
 def _take_cancel(life: Life, cancel: CancelOrder) -> None:
@@ -340,6 +359,7 @@ def _lose(life: Life, why: str) -> None:
 TAKE: Final[dict[type, Callable[[Life, Any], None]]] = {
     NewOrder: _take_new,
     CancelOrder: _take_cancel,
+    Held: _take_held,
     ReplaceOrder: _take_replace,
     ExecutionReport: _take_report,
     OrderCancelReject: _take_cancel_reject,

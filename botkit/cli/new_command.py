@@ -43,7 +43,7 @@ def command() -> None:
     """Write a new strategy or risk rule, and its test."""
 
 
-@command.command("strategy")
+@command.command("strategy", short_help="A strategy, its test and a config.")
 @click.argument("name")
 @folder_option
 def strategy(name: str, folder: Path) -> None:
@@ -60,7 +60,7 @@ def strategy(name: str, folder: Path) -> None:
     _tell(written, steps, f"Then change {strategy_path}; the test tells you what it does.")
 
 
-@command.command("rule")
+@command.command("rule", short_help="A risk rule and its test.")
 @click.argument("name")
 @folder_option
 def rule(name: str, folder: Path) -> None:

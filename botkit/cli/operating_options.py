@@ -12,6 +12,7 @@ from botkit.config import parse_duration
 __all__ = [
     "EVERYTHING",
     "NUMBER",
+    "REASON",
     "as_target",
     "reason_option",
     "wait_option",
@@ -61,7 +62,21 @@ class NumberType(click.ParamType[Decimal]):
         return number
 
 
+class ReasonType(click.ParamType[str]):
+    """A reason: not blank, since it is there for whoever reads it later."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return it without blanks around it."""
+        reason = str(value).strip()
+        if not reason:
+            self.fail(f"{value!r}: allowed: a few words on why; they are kept", param, ctx)
+        return reason
+
+
 NUMBER: Final = NumberType()
+REASON: Final = ReasonType()
 
 
 def wait_option(*, default: str = "10s") -> Callable[[Command], Command]:
@@ -83,6 +98,7 @@ reason_option = click.option(
 
 why_option = click.option(
     "--reason",
+    type=REASON,
     required=True,
     metavar="TEXT",
     help="Why; it is logged and kept in the journal.",

@@ -61,7 +61,11 @@ def _unrealised(row: Row) -> Decimal | None:
 
 
 COLUMNS: Final[tuple[Column[Row], ...]] = (
-    Column(name="strategy", value=lambda row: row.view.strategy),
+    Column(
+        name="strategy",
+        value=lambda row: row.view.strategy,
+        text=lambda row: row.view.strategy or "no strategy",
+    ),
     Column(name="symbol", value=lambda row: row.view.symbol),
     Column(name="qty", value=lambda row: row.view.qty, right=True),
     number_column("average_px", lambda row: row.view.average_px, "entered at"),
@@ -120,7 +124,7 @@ def _notes(book: Book) -> list[str]:
     ]
     carried = [
         f"Carried on, not traded by this run: {each.qty} {each.symbol} "
-        f"({each.strategy or 'by hand'})"
+        f"({each.strategy or 'no strategy'})"
         for each in book.carried
         if each.qty
     ]

@@ -1,7 +1,9 @@
 """`botkit risk`: what the rules and the kill switch say, and what a person does about it."""
 
+import contextlib
+import datetime as dt
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +14,7 @@ from botkit.cli.choosing import BotChoice, bot_options, newest_run, runs_of
 from botkit.cli.fills_command import run_line
 from botkit.cli.logs import format_time
 from botkit.cli.margins import RuleRecord, rule_records
+from botkit.cli.operating_options import REASON
 from botkit.cli.tables import (
     Column,
     Form,
@@ -30,6 +33,8 @@ from botkit.ports import Checked
 
 __all__ = ["command"]
 
+EPOCH: Final = dt.date(1970, 1, 1)
+CARRIED_WORDS: Final = {"open": "open profit"}
 LONGEST: Final = 60  # of a value that is shown
 
 
@@ -97,9 +102,15 @@ def show(*, choice: BotChoice, form: Form | None) -> None:
     print_rows(records, COLUMNS, form, what="what the rules said", head=head)
 
 
-@command.command("clear")
+@command.command("clear", short_help="Let a halted bot trade again.")
 @bot_options
-@click.option("--reason", required=True, help="Why the bot may trade again; it is kept.")
+@click.option(
+    "--reason",
+    type=REASON,
+    metavar="TEXT",
+    required=True,
+    help="Why the bot may trade again; it is kept.",
+)
 def clear(*, choice: BotChoice, reason: str) -> None:
     """Let the bot of CONFIG trade again after its kill switch has tripped.
 
@@ -107,6 +118,8 @@ def clear(*, choice: BotChoice, reason: str) -> None:
     the day and from the highest, count from 0 again. The bot must not be running.
     """
     name = choice.the_name()
+    if KillSwitch.of(choice.state_dir, name).halted is None:
+        newest_run(choice)  # says so where there is no such bot, and what to do
     with hold_lock(choice.state_dir, name):
         switch = KillSwitch.of(choice.state_dir, name)
         cleared = switch.clear(reason, wall_time_ns())
@@ -149,7 +162,7 @@ def _switch_lines(name: str, choice: BotChoice, switch: KillSwitch) -> Iterator[
             f"{cleared.halted.reason})"
         )
     for rule, values in switch.carried.items():
-        kept = ", ".join(f"{key} {_short(value)}" for key, value in values.items() if value)
+        kept = ", ".join(_carried_text(key, value) for key, value in values.items() if value)
         if kept:
             yield f"Carried      {rule}: {kept}"
 
@@ -157,6 +170,15 @@ def _switch_lines(name: str, choice: BotChoice, switch: KillSwitch) -> Iterator[
 def _short(text: str) -> str:
     """Return a value as it is, or its beginning where it is long, as the times of a rate are."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def _carried_text(key: str, value: str) -> str:
+    """Return one value that a rule carries: days and numbers as people read them."""
+    if key == "day" and value.isdecimal():
+        return f"day {EPOCH + dt.timedelta(days=int(value))}"
+    with contextlib.suppress(InvalidOperation):  # a rule may carry text as well
+        value = figures(Decimal(value))
+    return f"{CARRIED_WORDS.get(key, key)} {_short(value)}"
 
 
 def _named(name: str, choice: BotChoice) -> str:

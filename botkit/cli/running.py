@@ -126,6 +126,7 @@ class _Run:
         self._watch = session.watch
         self._options = options
         self._switch = switch
+        self._carry_fails = False
         self._control = control
         self._mode = "LIVE" if plan.live else "PAPER"
         self._exit_code = ExitCode.CLEAN
@@ -332,7 +333,13 @@ class _Run:
         try:
             self._switch.carry(bot.engine.guard.carried(), durable=durable)
         except JournalError as exc:
-            self._screen.log("error", "risk state not written", {"error": str(exc)})
+            if not self._carry_fails:  # it is tried every second, and told once
+                self._screen.log("error", "risk state not written", {"error": str(exc)})
+            self._carry_fails = True
+        else:
+            if self._carry_fails:
+                self._screen.log("info", "risk state is written again", {})
+            self._carry_fails = False
 
     def _on_halt(self, halted: Halted) -> None:
         """Make the trip outlive the process."""

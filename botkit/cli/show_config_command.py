@@ -10,7 +10,7 @@ from botkit.cli.tables import writing
 __all__ = ["command"]
 
 
-@click.command("show-config")
+@click.command("show-config", short_help="Print CONFIG as it takes effect, secrets masked.")
 @configs_argument
 @set_option
 @click.pass_obj

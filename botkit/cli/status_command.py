@@ -11,7 +11,7 @@ from botkit.cli.logs import format_time
 from botkit.cli.summary import MEANING
 from botkit.cli.tables import writing
 from botkit.cli.telling import how_to_clear, order_text, print_orders
-from botkit.cli.wording import clock_time, fees_text, money, price
+from botkit.cli.wording import clock_time, exact_text, fees_text, money, price
 from botkit.control import Look, Refusal, StatusTold, StrategyTold, socket_path
 from botkit.errors import BotkitError
 from botkit.journal import Run
@@ -22,6 +22,7 @@ from botkit.shell import ExitCode
 __all__ = ["command"]
 
 SHOWN_MOST: Final = 30
+SINGULAR: Final = {"replaces": "replace", "cancels": "cancel", "fills": "fill"}
 
 
 @click.command("status")
@@ -79,14 +80,20 @@ def _places(status: StatusTold) -> list[tuple[str, str]]:
     ]
     for market in status.markets:
         age = "never heard" if market.age_s is None else f"heard {market.age_s:.1f} s ago"
-        touch = f"{_px(market.bid_px)} / {_px(market.ask_px)}"
+        touch = " / ".join(_touch(market.bid_px, market.ask_px))
         blocked = f", no new orders: {market.blocked}" if market.blocked else ""
         rows.append(("Market", f"{market.symbol} {touch}, {age}{blocked}"))
     return rows
 
 
-def _px(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.10g}"
+def _touch(*prices: float | None) -> list[str]:
+    """Return prices with equally many decimals, "-" for one that is not there."""
+    places = (
+        max(len(f"{px:.10g}".partition(".")[2]) for px in prices if px is not None)
+        if any(px is not None for px in prices)
+        else 0
+    )
+    return ["-" if px is None else f"{px:,.{places}f}" for px in prices]
 
 
 def _strategies(status: StatusTold) -> list[tuple[str, str]]:
@@ -101,7 +108,12 @@ def _strategies(status: StatusTold) -> list[tuple[str, str]]:
         )
     for held in status.positions:
         at = "" if held.average_px is None else f", entered at {price(held.average_px)}"
-        rows.append(("Position", f"{held.qty} {held.symbol} of {held.strategy or 'nobody'}{at}"))
+        rows.append(
+            (
+                "Position",
+                f"{exact_text(held.qty)} {held.symbol} of {held.strategy or 'no strategy'}{at}",
+            )
+        )
     return rows
 
 
@@ -113,7 +125,7 @@ def _profit(strategy: StrategyTold) -> str:
 def _money(status: StatusTold) -> list[tuple[str, str]]:
     rows = [("P&L", _point_text(each)) for each in status.profit]
     total = status.total
-    if total is not None:
+    if total is not None and [each.currency for each in status.profit] != [total.currency]:
         told = (
             f"incomplete in {total.currency}: {'; '.join(total.missing)}"
             if total.point is None
@@ -132,7 +144,11 @@ def _point_text(point: EquityPoint) -> str:
 
 def _orders(status: StatusTold) -> list[tuple[str, str]]:
     doubt = f", {status.in_doubt} IN DOUBT" if status.in_doubt else ""
-    counted = ", ".join(f"{count:,} {name}" for name, count in status.counts.items() if count)
+    counted = ", ".join(
+        f"{count:,} {SINGULAR.get(name, name) if count == 1 else name}"
+        for name, count in status.counts.items()
+        if count
+    )
     return [("Orders", f"{status.order_count} open{doubt}" + (f"; {counted}" if counted else ""))]
 
 
@@ -173,7 +189,10 @@ def _tell_stopped(choice: BotChoice, name: str, *, as_json: bool) -> int:
 def _end_of(run: Run) -> str:
     which = f"Its last run {run.run_id} ({run.mode}, started {format_time(run.started_ns)})"
     if run.ended_ns is None or run.exit_code is None:
-        return f"{which} was killed: the next start looks after what it left open."
+        return (
+            f"{which} was killed: botkit orders --open lists what it left open, and the next start "
+            "looks after that."
+        )
     meaning = MEANING[ExitCode(run.exit_code)]
     return (
         f"{which} ended at {format_time(run.ended_ns)} with exit code {run.exit_code}, because of: "

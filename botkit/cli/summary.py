@@ -7,7 +7,15 @@ import attrs
 
 from botkit.cli.status import order_line
 from botkit.cli.tally import Tally
-from botkit.cli.wording import clock_time, fees_text, incomplete_text, money, plural, price
+from botkit.cli.wording import (
+    clock_time,
+    exact_text,
+    fees_text,
+    incomplete_text,
+    money,
+    plural,
+    price,
+)
 from botkit.model import EquityPoint
 from botkit.portfolio import Total
 from botkit.shell import Bot, ExitCode
@@ -132,12 +140,16 @@ def _money_lines(bot: Bot) -> list[tuple[str, str]]:
         ("P&L", f"unknown in {currency}: no price for {', '.join(symbols)}")
         for currency, symbols in engine.portfolio.incomplete(engine.touch_of).items()
     ]
-    if lines and (total := engine.money.total()) is not None:
+    currencies = [
+        point.currency for point in engine.portfolio.equity(engine.touch_of, engine.now_ns)
+    ]
+    total = engine.money.total()
+    if lines and total is not None and (total.point is None or currencies != [total.currency]):
         lines.append(("Total", _total_line(total)))
     for view in engine.portfolio.positions():
         entered = "" if view.average_px is None else f", entered at {price(view.average_px)}"
-        held = f"{view.qty} {view.symbol}" if view.qty else f"flat in {view.symbol}"
-        lines.append(("Position", f"{held} ({view.strategy or 'by hand'}){entered}"))
+        held = f"{exact_text(view.qty)} {view.symbol}" if view.qty else f"flat in {view.symbol}"
+        lines.append(("Position", f"{held} ({view.strategy or 'no strategy'}){entered}"))
     return lines or [("P&L", "nothing was traded")]
 
 

@@ -3,20 +3,19 @@
 import contextlib
 import csv
 import io
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import attrs
 import click
 import msgspec
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from botkit.cli.layout import Heading, lay_out
 from botkit.cli.output import silence
-from botkit.cli.wording import price
+from botkit.cli.wording import exact_text, price
 from botkit.errors import BotkitError
 
 __all__ = ["Column", "Form", "figures", "form_options", "number_column", "print_rows", "writing"]
@@ -24,8 +23,7 @@ __all__ = ["Column", "Form", "figures", "form_options", "number_column", "print_
 T = TypeVar("T")
 Command = Callable[..., Any]
 Form = Literal["table", "csv", "json"]
-SHOWN: Final = Context(prec=10)
-PIPE_WIDTH: Final = 100_000  # a pipe has no width: nothing is cut off, nothing broken
+FIGURES: Final = 7
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +51,10 @@ class Column(Generic[T]):
 
     def told(self, row: T) -> str:
         """Return the cell for people."""
-        return _plain(self.value(row)) if self.text is None else self.text(row)
+        if self.text is not None:
+            return self.text(row)
+        value = self.value(row)
+        return exact_text(value) if isinstance(value, Decimal) else _plain(value)
 
 
 def number_column(
@@ -73,10 +74,12 @@ def number_column(
 
 
 def figures(value: Decimal) -> str:
-    """Return a number for people: ten figures at most, and no zeros at its end."""
-    rounded = SHOWN.plus(value)
-    text = f"{rounded:,f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    """Return a number for people: seven figures, every one before the point, no zeros at its end.
+
+    Margins are told apart from their limits by a column of their own, so none is lost.
+    """
+    places = max(0, FIGURES - 1 - value.adjusted())
+    return exact_text(round(value, places), thousands=True)
 
 
 def form_options(function: Command) -> Command:
@@ -160,23 +163,20 @@ def _exact(value: object) -> object:
 
 
 def _print_table(rows: Iterable[T], columns: Sequence[Column[T]]) -> None:
-    """Print a table; a terminal folds what is too long for it, and nothing is cut off."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    console = Console(highlight=False)
-    for column in columns:
-        table.add_column(
-            column.name if column.heading is None else column.heading,
-            justify="right" if column.right else "left",
-            no_wrap=not console.is_terminal,
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*(Text(column.told(row)) for column in columns))
-    if console.is_terminal:
-        console.print(table)
-        return
-    console = Console(highlight=False, width=PIPE_WIDTH)
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
-        click.echo(line.rstrip())
+    """Print a table, as wide as the terminal at most; down a pipe as wide as it has to be."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    headings = [
+        Heading(column.name if column.heading is None else column.heading, right=column.right)
+        for column in columns
+    ]
+    cells = [[_one_line(column.told(row)) for column in columns] for row in rows]
+    above, lines = lay_out(headings, cells, width)
+    for line in above:
+        click.secho(line, bold=True)
+    for line in lines:
+        click.echo(line)
+
+
+def _one_line(text: str) -> str:
+    """Return text without line breaks or control characters, which would spoil the table."""
+    return "".join(each if each.isprintable() else " " for each in text)

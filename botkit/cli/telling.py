@@ -70,9 +70,13 @@ def tell_done(done: Done) -> ExitCode:
         f"{plural(len(left), 'order')} MAY STILL REST, no word of the venue yet:",
         map(order_text, left),
     )
+    passes = (
+        "only orders that reduce a position pass"
+        if done.halted
+        else "strategies go on (botkit pause all stops them)"
+    )
     print_orders(
-        f"{plural(len(done.placed), 'order')} placed since, strategies go on (botkit pause all "
-        "stops them):",
+        f"{plural(len(done.placed), 'order')} placed since, {passes}:",
         map(order_text, done.placed),
     )
     print_orders("Left, since their strategy wants them kept:", map(order_text, done.kept))

@@ -1,13 +1,14 @@
 """An order's life as steps that a person reads, and the sentence that sums it up."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, Final
 
 import attrs
 
-from botkit.cli.lives import REFUSED, Life, time_of
-from botkit.cli.wording import price
+from botkit.cli.lives import HELD, REFUSED, Life, time_of
+from botkit.cli.wording import exact_text, price
 from botkit.model import (
     CancelOrder,
     CleanUpExpired,
@@ -27,7 +28,7 @@ from botkit.model import (
     StrategyEnded,
     VenueStatus,
 )
-from botkit.ports import Checked, JournalEntry
+from botkit.ports import Checked, Held, JournalEntry
 
 __all__ = ["Step", "outcome", "steps"]
 
@@ -49,12 +50,22 @@ def steps(life: Life) -> list[Step]:
     """Return what happened to an order, in the order of the journal."""
     found: list[Step] = []
     latest_ns = time_of(life.request)
-    for entry in life.entries:
-        latest_ns = time_of(entry) or latest_ns
-        found += _told(entry, latest_ns)
+    for entry, following in pairwise([*life.entries, None]):
+        about = following if isinstance(entry, Checked) else entry  # verdicts have no time
+        latest_ns = (0 if about is None else time_of(about)) or latest_ns
+        if entry is not None and not _is_told(entry, found):
+            found += _told(entry, latest_ns)
     if life.may_rest and life.doubt:
         found.append(Step(time_ns=latest_ns, event="in doubt", text=life.doubt))
     return found
+
+
+def _is_told(entry: JournalEntry, found: Sequence[Step]) -> bool:
+    """Tell whether the last step, a verdict, has said all that `entry`, a refusal, says."""
+    if not found or not isinstance(entry, Refused):
+        return False
+    last = found[-1]
+    return (entry.request, entry.rule, entry.text) == (RequestKind.NEW, last.rule, last.text)
 
 
 def outcome(life: Life) -> str:
@@ -84,6 +95,8 @@ def _became(life: Life) -> str:
     if life.status == REFUSED:
         assert isinstance(life.request, Refused)
         return f"refused by {life.request.rule}, so it never left: {life.text}"
+    if life.status == HELD:
+        return f"held back {life.text}"
     why = life.doubt if life.may_rest else life.text
     if life.status == "FILLED":
         why = ""  # what was said last is of a cancel that came too late
@@ -112,7 +125,7 @@ STATUS_WORDS: Final = {
 def _filled(life: Life) -> str:
     average = life.avg_px
     if average is None:
-        return f"{life.cum_qty} filled" if life.cum_qty else ""
+        return f"{exact_text(life.cum_qty)} filled" if life.cum_qty else ""
     fees: dict[str, Decimal] = {}
     for fill in life.fills:
         if fill.commission is not None:
@@ -122,7 +135,7 @@ def _filled(life: Life) -> str:
     told = [f"{paid:f} {currency}".rstrip() for currency, paid in fees.items()]
     told += [f"{untold} not told yet"] if untold else []
     return (
-        f"{life.cum_qty} of {life.order_qty} filled at {price(average)} on average, "
+        f"{exact_text(life.cum_qty)} of {life.order_qty} filled at {price(average)} on average, "
         f"fees {' and '.join(told)}"
     )
 
@@ -150,7 +163,7 @@ def _verdicts(checked: Checked, time_ns: int) -> Iterator[Step]:
     for verdict in checked.verdicts:
         yield Step(
             time_ns=time_ns,
-            event="passed" if verdict.passed else "refused",
+            event="passed" if verdict.passed else "waits" if verdict.waits else "refused",
             text=verdict.text,
             rule=verdict.rule,
             limit=verdict.limit,
@@ -166,6 +179,10 @@ def _new(request: NewOrder) -> tuple[str, str]:
         f"{request.client_order_id}: {request.side.value.lower()} {request.order_qty} "
         f"{request.symbol}{_at(request)} ({', '.join(also)})"
     )
+
+
+def _held(held: Held) -> tuple[str, str]:
+    return "held back", f"until {', '.join(held.waits_for)} is confirmed gone"
 
 
 def _replace(request: ReplaceOrder) -> tuple[str, str]:
@@ -198,7 +215,7 @@ def _report(report: ExecutionReport) -> tuple[str, str]:
         what = report.exec_type.value
     parts = [f"{what}, now {report.ord_status.value}"]
     if report.cum_qty is not None:
-        parts.append(f"filled {report.cum_qty}")
+        parts.append(f"filled {exact_text(report.cum_qty)}")
     if report.venue_order_id is not None:
         parts.append(f"the venue's id {report.venue_order_id}")
     return "venue says", ", ".join(parts) + (f": {report.text}" if report.text else "")
@@ -269,6 +286,7 @@ def _resolved(word: ResolveOrder) -> tuple[str, str]:
 
 TELL: Final[dict[type, Callable[[Any], tuple[str, str]]]] = {
     NewOrder: _new,
+    Held: _held,
     ReplaceOrder: _replace,
     Refused: _refused,
     CancelOrder: _cancel,

@@ -6,7 +6,16 @@ from typing import Final
 from botkit.model import EquityPoint
 from botkit.portfolio import Total
 
-__all__ = ["clock_time", "fees_text", "incomplete_text", "money", "number", "plural", "price"]
+__all__ = [
+    "clock_time",
+    "exact_text",
+    "fees_text",
+    "incomplete_text",
+    "money",
+    "number",
+    "plural",
+    "price",
+]
 
 NS_PER_S: Final = 1_000_000_000
 SMALL: Final = 10
@@ -32,6 +41,13 @@ def incomplete_text(total: Total) -> str:
 def price(value: Decimal) -> str:
     """Return a price with at least two decimals and seven figures that count."""
     return _figures(value, 7)
+
+
+def exact_text(value: Decimal, *, thousands: bool = False) -> str:
+    """Return a number with all its figures, and no zeros at its end."""
+    text = f"{value:,f}" if thousands else f"{value:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
 
 
 def _figures(value: Decimal, count: int) -> str:

@@ -1,5 +1,6 @@
 """Money inside the engine: totals in one currency, adjustments, and balances held against ours."""
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from botkit.model import Adjustment, AdjustmentKind, Balance
@@ -138,15 +139,20 @@ class Money:
         self._check.accept(difference)
         self._engine.log(
             "warning",
-            "balance differs: deposit or manual trade? record it with an Adjustment",
+            "balance differs: a deposit, or a trade by hand? tell of it with botkit adjust",
             {
                 "venue": difference.venue,
                 "currency": difference.currency,
-                "venue_says": difference.told,
-                "fills_and_fees_say": difference.expected,
-                "difference": difference.told - difference.expected,
+                "venue_says": _short(difference.told),
+                "fills_and_fees_say": _short(difference.expected),
+                "difference": _short(difference.told - difference.expected),
             },
         )
+
+
+def _short(value: Decimal) -> Decimal:
+    """Return a number without the zeros that adding and dividing leave at its end."""
+    return Decimal(f"{value.normalize():f}")
 
 
 def _fields(adjustment: Adjustment) -> dict[str, object]:

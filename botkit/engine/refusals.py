@@ -44,7 +44,7 @@ class RefusalLog:
             heard.left_out += 1
             return
         fields = msgspec.to_builtins(refused)
-        self._say({name: value for name, value in fields.items() if value != ""})
+        self._say({name: value for name, value in fields.items() if value != "" and name != "type"})
         self._begin(key)
 
     def _begin(self, key: Key) -> None:

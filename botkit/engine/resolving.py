@@ -26,8 +26,13 @@ class Resolver:
         if order is not None:
             return word_problem(order, word)
         doubted = [each.client_order_id for each in orders.working() if each.in_doubt]
-        known = ", ".join(doubted) or "none, no order is in doubt"
-        return f"order: found {word.client_order_id!r}, allowed: {known}"
+        if not doubted:
+            return (
+                f"order {word.client_order_id!r}: no order is UNKNOWN, so there is none to resolve"
+            )
+        return (
+            f"order {word.client_order_id!r} is not UNKNOWN; those that are: {', '.join(doubted)}"
+        )
 
     def _on_resolve(self, word: ResolveOrder) -> None:
         engine = self._engine

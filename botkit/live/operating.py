@@ -259,7 +259,7 @@ class Operating:
         held = engine.portfolio.position(adjustment.symbol, adjustment.strategy)
         return self._done(
             f"booked {adjustment.qty} {adjustment.symbol} at {adjustment.price}; the position of "
-            f"{adjustment.strategy or 'nobody'} is {held} now; it is no profit and no loss"
+            f"{adjustment.strategy or 'no strategy'} is {held:f} now; it is no profit and no loss"
         )
 
     # --- what looks -------------------------------------------------------------------------

@@ -159,7 +159,7 @@ def test_flatten_closes_what_is_held_and_asks_before(
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     code, out = cli("flatten")
     assert code == 1
-    assert "Close the positions of all at the market? [y/N]" in out
+    assert "Cancel the orders of everything and close its positions by limit orders? [y/N]" in out
     cli(
         "adjust", "trade", "paper:BTC-EUR", "0.01", "60000", "--strategy", "quoter", "--reason", "x"
     )
@@ -168,7 +168,7 @@ def test_flatten_closes_what_is_held_and_asks_before(
 
     assert code == 0, out
     assert out.startswith("e2e: flat; quoter stays paused until it is resumed\n")
-    assert "  paper:BTC-EUR of quoter  0.01 before, 0.00 left\n" in out
+    assert "  paper:BTC-EUR of quoter  0.01 before, 0 left\n" in out
     assert re.search(r"^\d orders? over:$", out, re.MULTILINE)
     _, out = cli("flatten", "--yes")
     assert "e2e: nothing was held; everything stays paused" in out
@@ -188,7 +188,7 @@ def test_resolve_refuses_an_order_that_is_not_in_doubt(bot: Path, cli: Cli) -> N
     code, out = cli("resolve", "e2e-no-1", "--as", "canceled", "--reason", "x")
     assert (code, out) == (
         1,
-        "bot 'e2e': order: found 'e2e-no-1', allowed: none, no order is in doubt\n",
+        "bot 'e2e': order 'e2e-no-1': no order is UNKNOWN, so there is none to resolve\n",
     )
 
 

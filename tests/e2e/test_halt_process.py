@@ -103,3 +103,26 @@ def test_kept_running_it_stays_up_and_ends_4_all_the_same(tmp_path: Path) -> Non
     assert done.returncode == 4, done.stdout + done.stderr
     assert "Ended      the time asked for has passed" in done.stdout
     assert "refused by the gate" in done.stdout
+
+
+QUIET = """
+from botkit import Quote, Strategy
+
+
+class Odd(Strategy):
+    def on_quote(self, quote: Quote) -> None:
+        if not self.orders():
+            self.sell(self.instrument, "0.01", price=self.instrument.price(quote.bid_px))
+"""
+
+
+def test_a_risk_file_that_cannot_be_written_is_complained_of_once(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(QUIET)
+    (tmp_path / "bot.toml").write_text(CONFIG)
+    (tmp_path / "var").mkdir(mode=0o755)
+    (tmp_path / "var" / "halting.risk.tmp").mkdir()  # where the file is written before it counts
+
+    ended = botkit(tmp_path, "run", "bot.toml", "--for", "4s")
+
+    assert ended.returncode == 0
+    assert (ended.stdout + ended.stderr).count("risk state not written") == 1

@@ -102,7 +102,7 @@ class Reader:
 
 def look(read: Reader) -> None:
     """Call every command while the bot runs."""
-    assert "running, or killed" in read.people("history")
+    assert "  running\n" in read.people("history")
 
     resting, filled = read.programs("orders", "bot.toml")
     assert (resting["ord_status"], filled["ord_status"]) == ("NEW", "FILLED")

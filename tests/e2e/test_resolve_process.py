@@ -67,7 +67,7 @@ def test_orders_in_doubt_are_resolved_while_the_bot_runs_and_after_it_was_killed
     config = prepare(tmp_path, type_="silent", speed="20x")
     kept, second = resolve_while_it_runs(tmp_path, config, cli)
     code, out = cli("status")
-    assert (code, "was killed: the next start looks after what it left open" in out) == (1, True)
+    assert (code, "was killed: botkit orders --open lists what it left open" in out) == (1, True)
     code, out = cli("resolve", "e2e-no-1", "--as", "canceled", *SEEN)
     assert code == 1
     assert f"found 'e2e-no-1', allowed: {kept}, {second}" in out

@@ -1,5 +1,6 @@
 """What the commands that act say of bots that end badly, stay up, or are not what they seem."""
 
+import io
 import json
 from collections.abc import Callable
 from decimal import Decimal
@@ -188,14 +189,14 @@ def left(qty: str, *, dust: bool = False, why: str = "") -> FlattenedPosition:
             (left("0"),),
             (),
             0,
-            "x: flat; all is paused\nPositions:\n  S of nobody  2 before, 0 left\n",
+            "x: flat; all is paused\nPositions:\n  S of no strategy  2 before, 0 left\n",
         ),
         ((left("1", dust=True, why="too little"),), (), 0, "1 left: dust, too little\n"),
         (
             (left("1", why="no quote"),),
             (),
             1,
-            "x: NOT FLAT; all is paused\nPositions:\n  S of nobody",
+            "x: NOT FLAT; all is paused\nPositions:\n  S of no strategy",
         ),
         ((left("0"),), (TOLD,), 3, "1 order MAY STILL REST"),
         ((), (), 0, "x: nothing was held; all is paused\n"),
@@ -276,7 +277,7 @@ POINT = EquityPoint(
         ({"foreign": ["V-9  buy 1 S  NEW"]}, "  V-9  buy 1 S  NEW"),
         (
             {"positions": [{"strategy": "", "symbol": "S", "qty": "1", "average_px": None}]},
-            "Position     1 S of nobody",
+            "Position     1 S of no strategy",
         ),
     ],
 )
@@ -337,3 +338,31 @@ def test_a_bot_that_ends_before_it_takes_the_word_is_told(cli: Cli) -> None:
     with answering(Path("var"), "x", None):
         code, out = cli("resolve", NAME, "--as", "canceled", "--reason", "x")
     assert (code, out) == (1, "bot 'x' ended before it answered: say it again\n")
+
+
+@pytest.mark.parametrize("answer", ["n\n", ""])
+def test_flatten_that_is_not_agreed_to_does_nothing_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, answer: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    code = call(["flatten", "--bot", "x", "--state-dir", str(tmp_path)], Session())
+
+    assert (code, capsys.readouterr().err.endswith("Nothing was done.\n")) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["halt"],
+        ["risk", "clear"],
+        ["adjust", "deposit", "paper", "EUR", "1"],
+        ["resolve", "x-1", "--as", "canceled"],
+    ],
+)
+def test_a_blank_reason_is_none(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str]
+) -> None:
+    code = call([*words, "--reason", " ", "--bot", "x", "--state-dir", str(tmp_path)], Session())
+
+    assert (code, "allowed: a few words on why" in capsys.readouterr().err) == (2, True)
+    assert list(tmp_path.iterdir()) == []

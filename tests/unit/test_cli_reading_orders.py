@@ -30,9 +30,10 @@ from botkit.model import (
     SendFailed,
     Side,
     StrategyEnded,
+    VenueOrderId,
     VenueStatus,
 )
-from botkit.ports import Checked, JournalEntry, Traded, Verdict
+from botkit.ports import Checked, Held, JournalEntry, Traded, Verdict
 from tests.unit.journal_bench import (
     SELL,
     SYMBOL,
@@ -273,8 +274,8 @@ def test_refused_orders_are_listed_apart_with_the_id_that_explain_takes(
         ("outcome", None, None),
         ("passed", "max_order_qty", "4"),
         ("refused", "max_order_qty", "-2"),
-        ("refused", None, None),
     ]
+    assert story.count("7 is above 5") == 1, "nothing is said twice"
     assert code == 0
 
 
@@ -285,6 +286,68 @@ def test_a_refusal_of_an_older_journal_is_told_without_what_was_asked(
     write_run(tmp_path, plain)
 
     assert "an order for kestrel:BTC-EUR by maker: refused" in cli("explain", "1")[1]
+
+
+WAITS = Verdict(
+    "self_trade", passed=False, limit=Decimal(0), measured=Decimal(1), text="in the way", waits=True
+)
+
+
+def held(number: int, *waits_for: int) -> Held:
+    request = new_order(number, at_s=1)
+    names = tuple(map(name, waits_for))
+    return Held(client_order_id=request.client_order_id, request=request, waits_for=names)
+
+
+def test_an_order_that_is_held_back_is_listed_and_explained(cli: Cli, tmp_path: Path) -> None:
+    write_run(tmp_path, *ON, checked(2, PASSED, WAITS), held(2, 1))
+
+    [_, order] = [json.loads(line) for line in cli("orders", "--json")[1].splitlines()]
+    told = (order["ord_status"], order["may_rest"], order["leaves_qty"], order["cum_qty"])
+    assert told == ("HELD", False, "1", "0")
+    _, story, _ = cli("explain", "2")
+    assert "held back until demo-r1-1 is confirmed gone; nothing of it has left." in story
+    steps = [json.loads(line) for line in cli("explain", "2", "--json")[1].splitlines()]
+    assert [(step["event"], step["time_ns"] - T0) for step in steps[1:]] == [
+        ("passed", S),
+        ("waits", S),
+        ("held back", S),
+    ]
+
+
+def test_an_order_that_was_held_and_sent_has_both_times_and_both_judgements(
+    cli: Cli, tmp_path: Path
+) -> None:
+    sent = new_order(2, at_s=4)
+    write_run(tmp_path, *ON, checked(2, WAITS), held(2, 1), checked(2, PASSED), sent)
+
+    steps = [json.loads(line) for line in cli("explain", "2", "--json")[1].splitlines()]
+    assert [(step["event"], step["time_ns"] - T0) for step in steps[1:]] == [
+        ("waits", S),
+        ("held back", S),
+        ("passed", 4 * S),
+        ("sent", 4 * S),
+        ("in doubt", 4 * S),
+    ]
+    [_, order] = [json.loads(line) for line in cli("orders", "--json")[1].splitlines()]
+    assert (order["ord_status"], order["may_rest"], order["text"]) == ("PENDING_NEW", True, "")
+
+
+def test_an_order_that_was_held_and_refused_is_one_refused_order(cli: Cli, tmp_path: Path) -> None:
+    write_run(tmp_path, *ON, checked(2, WAITS), held(2, 1), refused(2))
+
+    assert "1 order, and 1 refused" in cli("orders")[1]
+    steps = [json.loads(line) for line in cli("explain", "2", "--json")[1].splitlines()]
+    assert [step["event"] for step in steps[1:]] == ["waits", "held back", "refused"]
+    assert "so it never left: 7 is above 5" in steps[0]["text"]
+
+
+def test_a_bare_number_is_ours_before_it_is_the_venues(cli: Cli, tmp_path: Path) -> None:
+    answer = msgspec.structs.replace(acknowledged(2), venue_order_id=VenueOrderId("K-1"))
+    write_run(tmp_path, new_order(1), new_order(2), answer)
+
+    assert cli("explain", "1")[1].startswith("demo-r1-1\n")
+    assert cli("explain", "K-1")[1].startswith("demo-r1-2  K-1\n")
 
 
 def test_a_refused_replace_is_part_of_its_orders_story(cli: Cli, tmp_path: Path) -> None:
@@ -351,7 +414,7 @@ def test_a_story_tells_fills_fees_cancels_and_what_befell_the_bot(cli: Cli, tmp_
 
     assert code == 0
     assert "sell 2 kestrel:BTC-EUR at market, stop at 90.00000 by maker: UNKNOWN" in story
-    assert "2.0 of 2 filled at 90.50000 on average, fees 0.35 EUR and 1 not told yet" in story
+    assert "2 of 2 filled at 90.50000 on average, fees 0.35 EUR and 1 not told yet" in story
     for text in (
         "passed",
         "(GTC, stop, reduce_only)",

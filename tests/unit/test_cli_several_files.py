@@ -53,7 +53,7 @@ def test_check_builds_what_the_files_say_together(cli: Cli) -> None:
 
     assert code == 0
     assert "bot        second" in out
-    assert "max_order_notional = '5000'" in out
+    assert "risk       max_order_notional = 5000" in out
     assert "main.toml second.toml are in order. Run it:  botkit run main.toml second.toml" in out
 
 

@@ -144,10 +144,11 @@ def test_a_state_dir_that_others_may_write_to_is_found(tmp_path: Path) -> None:
     (tmp_path / "var").mkdir(mode=0o755)
 
     assert healths(path, ["state_dir"]) == {"state_dir": ["pass"]}
-    (tmp_path / "var").chmod(0o775)
-    ((health, text, todo),) = found(path, "state_dir")
-    assert (health, todo) == ("warn", f"chmod go-w {tmp_path}/var")
-    assert "permissions 0775" in text
+    for mode, expected in ((0o775, "fail"), (0o1777, "warn")):  # no bot starts in the first
+        (tmp_path / "var").chmod(mode)
+        ((health, text, todo),) = found(path, "state_dir")
+        assert (health, todo) == (expected, f"chmod go-w {tmp_path}/var")
+        assert f"permissions {mode:04o}" in text
 
 
 def test_a_state_dir_that_is_a_file_is_a_failure(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from botkit.ports import FeeSchedule
 from botkit.testing import SYMBOL, build_quote, time_ns
 from botkit.testing.engine_rig import Actor, EngineRig
 
-DIFFERS = "balance differs: deposit or manual trade? record it with an Adjustment"
+DIFFERS = "balance differs: a deposit, or a trade by hand? tell of it with botkit adjust"
 
 
 class Bench:

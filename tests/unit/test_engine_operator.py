@@ -143,14 +143,16 @@ def test_only_a_known_order_in_doubt_can_be_resolved() -> None:
     bench = Bench()
     name = bench.order.client_order_id
     assert bench.resolve(OrdStatus.CANCELED, name="nobody") == (
-        f"order: found 'nobody', allowed: {name}"
+        f"order 'nobody' is not UNKNOWN; those that are: {name}"
     )
     bench.rig.engine.handle(build_venue_status(5, up=True))
     bench.rig.report(bench.order, OrdStatus.NEW, 6)
     assert bench.resolve(OrdStatus.CANCELED) == (
         f"order {name}: it is PARTIALLY_FILLED, allowed: an UNKNOWN order; cancel it instead"
     )
-    assert bench.resolve(OrdStatus.CANCELED, name="nobody").endswith("none, no order is in doubt")
+    assert bench.resolve(OrdStatus.CANCELED, name="nobody").endswith(
+        "no order is UNKNOWN, so there is none to resolve"
+    )
     bench.rig.report(bench.order, OrdStatus.CANCELED, 7)
     assert bench.resolve(OrdStatus.CANCELED).endswith("nothing is left to resolve")
 

@@ -272,7 +272,7 @@ async def test_a_word_ends_an_order_in_doubt_and_nothing_else(autojump_clock: Mo
         assert "it is NEW, allowed: an UNKNOWN order; cancel it" in await bench.refusal(resolve)
         bench.venue.report(name, OrdStatus.UNKNOWN)
         nobody = Resolve(client_order_id=ClientOrderId("x"), ord_status=OrdStatus.CANCELED)
-        assert await bench.refusal(nobody) == f"order: found 'x', allowed: {name}"
+        assert await bench.refusal(nobody) == f"order 'x' is not UNKNOWN; those that are: {name}"
         done = await bench.operating.answer(resolve, PEER)
         assert isinstance(done, Done)
         assert done.orders[0].ord_status is OrdStatus.CANCELED
@@ -292,7 +292,7 @@ async def test_a_word_ends_an_order_in_doubt_and_nothing_else(autojump_clock: Mo
         ),
         (
             Adjustment(kind=AdjustmentKind.TRADE, symbol=SYMBOL, qty=Decimal(2), price=Decimal(9)),
-            "the position of nobody is 2 now; it is no profit and no loss",
+            "the position of no strategy is 2 now; it is no profit and no loss",
         ),
     ],
 )

@@ -458,3 +458,21 @@ def test_what_is_carried_after_a_trip_or_at_the_end_is_on_the_disk_at_once(tmp_p
     assert KillSwitch.of(tmp_path, "bot").carried == {"max_daily_loss": {"loss": "8"}}
     switch.path.unlink()
     switch.sync()
+
+
+def test_what_could_not_be_written_is_written_once_it_can_be(tmp_path: Path) -> None:
+    switch = KillSwitch(tmp_path / "x.risk.json")
+    in_the_way = tmp_path / "x.risk.tmp"  # where the file is written before it counts
+    in_the_way.mkdir()
+    carried = {"max_daily_loss": {"loss": "7"}}
+    for _ in range(2):
+        with pytest.raises(JournalError, match="cannot be written"):
+            switch.carry(carried)
+    with pytest.raises(JournalError, match="cannot be written"):
+        switch.trip(HALT, 9)
+
+    in_the_way.rmdir()
+    switch.carry(carried)
+
+    kept = KillSwitch(switch.path)
+    assert (kept.carried, kept.halted) == (carried, HALT)

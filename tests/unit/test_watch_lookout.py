@@ -9,6 +9,7 @@ import trio.testing
 from botkit.clock import BacktestClock, Clock
 from botkit.config import Config, load
 from botkit.engine.dispatch import Dispatcher
+from botkit.model import Halted
 from botkit.shell import ExitCode
 from botkit.testing.builders import START_NS
 from botkit.testing.engine_rig import Actor, EngineRig
@@ -97,6 +98,26 @@ async def test_an_error_before_there_is_a_bot_alerts_nobody(tmp_path: Path) -> N
             raise RuntimeError("no such instrument")
 
     assert hook.asked == []
+
+
+async def test_a_halt_that_ends_the_run_at_once_is_told_before_the_last_words(
+    tmp_path: Path,
+) -> None:
+    rig = EngineRig(Actor())
+    rig.start()
+    with serving(Hook()) as hook:
+        config = config_of(tmp_path, f'[alerts]\nurls = ["json://127.0.0.1:{hook.port}/"]\n')
+        with lookout_of(config, []) as lookout:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(lookout.serve, bot_of(rig), "PAPER  a bot")
+                await trio.testing.wait_all_tasks_blocked()
+                nursery.cancel_scope.cancel()
+            journal = lookout.tap(MemoryJournal())
+            journal.record(Halted(rule="operator", reason="off", receive_time_ns=START_NS))
+            lookout.ended(ExitCode.STOPPED_BY_RISK, ["nothing rests"])
+
+    titles = [body.partition('"title": "')[2].partition('"')[0] for _, body in hook.asked]
+    assert titles == ["x: started", "x: HALTED by operator", "x: ended with exit code 4"]
 
 
 @pytest.mark.parametrize(

@@ -114,9 +114,10 @@ def state_dir(subject: Subject) -> Iterator[Diagnosis]:
     elif there != folder.absolute():
         yield ok(f"{folder}: will be made at the first start")
     elif (mode := stat.S_IMODE(there.stat().st_mode)) & WRITABLE_BY_OTHERS:
-        yield warn(
-            f"{folder}: its permissions {mode:04o} let others than its owner change the journal "
-            "and the kill switch",
+        tell = warn if mode & stat.S_ISVTX else fail  # no bot starts in the latter
+        yield tell(
+            f"{folder}: its permissions {mode:04o} let others than its owner put files of theirs "
+            "there, in place of journal, kill switch and control socket",
             f"chmod go-w {folder}",
         )
     else:
@@ -127,7 +128,7 @@ def disk(subject: Subject) -> Iterable[Diagnosis]:
     """Measure the free space, and how long forcing data to the disk takes."""
     there = _nearest(subject.state_dir)
     free = shutil.disk_usage(there).free
-    told = f"{free / 1e9:.1f} GB free for {subject.state_dir}"
+    told = f"{free / 1e9:,.2f} GB free for {subject.state_dir}"
     todo = "free space: a bot that cannot keep its journal sends no new order"
     if free < FREE_FAIL:
         yield fail(told, todo)

@@ -70,7 +70,7 @@ def journal(subject: Subject) -> Iterator[Diagnosis]:
             "look at the venue for orders of the last run, then move the file away",
         )
         return
-    yield ok(f"{path}: whole, {path.stat().st_size / 1e6:.1f} MB")
+    yield ok(f"{path}: whole, {path.stat().st_size / 1e6:,.2f} MB")
     wal = path.with_name(f"{path.name}-wal")
     if wal.exists() and wal.stat().st_size > WAL_WARN:
         todo = "end what reads the journal for long; the next clean end of the bot empties it"

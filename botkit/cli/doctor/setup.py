@@ -14,7 +14,7 @@ from botkit.ports import DiagnosableVenue, Diagnosis
 
 __all__ = ["config", "key_files", "plug_ins", "venues"]
 
-MEND = "mend the file; docs/config.md has every key"
+MEND = "mend the file: botkit check names every mistake, docs/config.md every key"
 
 
 def config(subject: Subject) -> Iterator[Diagnosis]:
