@@ -10,10 +10,11 @@ from typing import Any
 
 import attrs
 
-from botkit.adapter import DryRunOptions, DryRunVenue
+from botkit.adapter import DryRunVenue
 from botkit.clock import Clock, wall_time_ns
 from botkit.config import (
     Config,
+    DryRunOptions,
     StrategyConfig,
     load_plugin,
     load_strategy_class,

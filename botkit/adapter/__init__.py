@@ -1,6 +1,5 @@
 """What venue adapters share between the engine's plain calls and their own sockets."""
 
-from botkit.adapter.dry_run import DryRunOptions as DryRunOptions
 from botkit.adapter.dry_run import DryRunVenue as DryRunVenue
 from botkit.adapter.dry_run import MarketDataVenue as MarketDataVenue
 from botkit.adapter.network import Network as Network

@@ -5,14 +5,13 @@ call in it, and none in what it holds, that could place, change or cancel an ord
 """
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Final, Protocol
 
 import attrs
 import trio
 
 from botkit.clock import Clock
-from botkit.config import Duration
+from botkit.config import DryRunOptions
 from botkit.matching import ConstantLatency, PaperMatcher, RiskAverseQueue
 from botkit.model import (
     Approved,
@@ -35,7 +34,7 @@ from botkit.model import (
 )
 from botkit.ports import Capabilities, Deliver, FeeSchedule
 
-__all__ = ["DryRunOptions", "DryRunVenue", "MarketDataVenue"]
+__all__ = ["DryRunVenue", "MarketDataVenue"]
 
 MARKET: Final = (Quote, Trade, BookSnapshot, BookDelta, Bar, FeedGap)
 NEVER_S: Final = float("inf")
@@ -56,25 +55,6 @@ class MarketDataVenue(Protocol):
     async def run(self, deliver: Deliver, clock: Clock) -> None:
         """Serve one connection's market data until canceled; see `botkit.ports.Venue`."""
         ...
-
-
-@attrs.frozen(kw_only=True)
-class DryRunOptions:
-    """`[venues.NAME.paper]`: what the account has without `--live`, and how long orders take.
-
-    Parameters
-    ----------
-    balances
-        By currency.
-    latency
-        The way of a request and its answer.
-    seed
-        Of draws that the fill model makes.
-    """
-
-    balances: Mapping[str, Decimal] = attrs.field(factory=dict)
-    latency: Duration = attrs.field(default=50_000_000, validator=attrs.validators.gt(0))
-    seed: int = attrs.field(default=0, validator=attrs.validators.ge(0))
 
 
 class DryRunVenue:

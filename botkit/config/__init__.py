@@ -1,6 +1,7 @@
 """The configuration: TOML to checked attrs classes, secrets kept out of sight, plug-ins found."""
 
 from botkit.config.describing import found as found
+from botkit.config.dry_run import DryRunOptions as DryRunOptions
 from botkit.config.durations import Duration as Duration
 from botkit.config.durations import format_duration as format_duration
 from botkit.config.durations import parse_duration as parse_duration

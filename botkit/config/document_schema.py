@@ -8,6 +8,7 @@ import attrs
 
 from botkit.config.describing import unwrapped
 from botkit.config.naming import NAME_PATTERN
+from botkit.config.dry_run import DryRunOptions
 from botkit.config.plugins import Group, load_plugin, names
 from botkit.config.schema import Schemas, parameter_docs
 from botkit.config.sections import Config, StrategyConfig
@@ -100,10 +101,17 @@ def _by_type(
 def _venues(schemas: Schemas) -> dict[str, Any]:
     plugins = _plugins("botkit.venues")
     options = {name: _class_of(plugin, "Options") for name, plugin in plugins.items()}
+
+    def then(name: str, cls: Any) -> dict[str, Any]:
+        schema = schemas.table(cls, type={"const": name})
+        if hasattr(plugins[name], "market_data"):
+            schema["properties"]["paper"] = schemas.of(DryRunOptions)
+        return schema
+
     table = {
         "type": "object",
         "properties": {"type": {"enum": list(plugins), "description": "Which plug-in."}},
-        "allOf": _by_type(options, lambda name, cls: schemas.table(cls, type={"const": name})),
+        "allOf": _by_type(options, then),
     }
     return {
         "type": "object",

@@ -10,7 +10,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from botkit.adapter import DryRunOptions, DryRunVenue, Network
+from botkit.adapter import DryRunVenue, Network
+from botkit.config import DryRunOptions
 from botkit.errors import (
     ConfigError,
     FeedStaleError,

@@ -31,6 +31,7 @@ from venues.paper.feeds.replay import ReplayOptions
 from venues.paper.feeds.synthetic import SyntheticOptions
 from venues.paper.options import InstrumentOptions, LogNormalOptions, PaperOptions
 
+VENUE_PAGES = Path(__file__).resolve().parents[2] / "docs" / "venues"
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "config.md").read_text("utf-8")
 SECTIONS: Mapping[str, type] = {
     "`[bot]`": BotConfig,
@@ -129,5 +130,15 @@ def test_every_field_of_a_recording_is_documented_and_whether_it_is_needed() -> 
     assert documented == FIELDS
 
 
-def test_every_venue_plug_in_has_a_section() -> None:
-    assert all(f'`type = "{name}"`' in PAGE for name in names("botkit.venues"))
+def test_every_venue_plug_in_has_a_section_or_a_page() -> None:
+    for name in names("botkit.venues"):
+        page = VENUE_PAGES / f"{name}.md"
+        assert f'`type = "{name}"`' in PAGE or (f'`"{name}"`' in PAGE and page.exists()), name
+
+
+@pytest.mark.parametrize("name", sorted({*names("botkit.venues")} - {"paper"}))
+def test_a_real_venues_page_has_every_key_of_its_options(name: str) -> None:
+    plugin: Any = load_plugin("botkit.venues", name, "test")
+    settings = (VENUE_PAGES / f"{name}.md").read_text("utf-8")
+    keys = [field.name for field in attrs.fields(plugin.Options)]
+    assert [key for key in keys if f"`{key}" not in settings] == []

@@ -9,7 +9,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from botkit.adapter import DryRunOptions, DryRunVenue, Network
+from botkit.adapter import DryRunVenue, Network
+from botkit.config import DryRunOptions
 from botkit.clock import LiveClock
 from botkit.errors import (
     ConfigError,
