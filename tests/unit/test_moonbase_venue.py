@@ -40,7 +40,7 @@ from botkit.model import (
     VenueStatus,
 )
 from botkit.ports import VenueSetup
-from botkit.testing.network import open_network
+from botkit.testing.network import SimulatedNetwork, open_network
 from botkit.testing.simulated import START_NS, open_simulated
 from botkit.transport import HttpReply, HttpRequest, Server
 from tests.unit.moonbase_bench import SYMBOL, Bench, case, open_bench, options
@@ -226,6 +226,19 @@ async def test_heartbeats_keep_an_idle_link_open(autojump_clock: MockClock) -> N
         assert last_status(bench) == (True, True, True)
 
 
+async def _stall_the_joins(network: SimulatedNetwork) -> None:
+    """Let nothing of the newest link arrive from the moment the server has upgraded it."""
+    before = len(network.links)
+    while len(network.links) == before:
+        await trio.lowlevel.checkpoint()
+    link = network.links[-1]
+    while not link.downward.sent:
+        await trio.lowlevel.checkpoint()
+    for _ in range(10):
+        await trio.lowlevel.checkpoint()
+    link.downward.stall(60)
+
+
 # --- joins --------------------------------------------------------------------------------------
 
 
@@ -381,7 +394,70 @@ async def test_order_without_an_answer_when_its_channel_dies_is_perhaps_placed(
         assert (failed.client_order_id, failed.reached_venue) == (order.client_order_id, True)
 
 
+async def test_join_that_is_not_answered_ends_the_link(autojump_clock: MockClock) -> None:
+    async with open_simulated(case()) as pair:
+        venue = pair.subject.venue
+        await venue.prepare()
+        assert pair.network is not None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stall_the_joins, pair.network)
+            with pytest.raises(VenueError, match=r"joining .* was not answered within 5 s"):
+                await venue.run(lambda _: None, pair.subject.clock)
+
+
 # --- orders -------------------------------------------------------------------------------------
+
+
+async def test_order_on_a_link_that_breaks_under_it_is_perhaps_placed(
+    autojump_clock: MockClock,
+) -> None:
+    seen: list[Any] = []
+    with raises(VenueDisconnectedError, "no room to send for 5 s"):
+        async with open_bench() as bench:
+            seen = bench.events
+            bench.links[-1].upward.window = 0  # nothing more gets through
+            bench.session.submit(Side.BUY, price=Decimal("0.03"))
+            await trio.sleep(20)
+    (failed,) = [event for event in seen if isinstance(event, SendFailed)]
+    assert failed.reached_venue
+    assert failed.text.startswith("perhaps sent")
+
+
+async def test_order_that_cannot_be_said_is_not_sent(autojump_clock: MockClock) -> None:
+    class Passed:
+        request = NewOrder(
+            client_order_id=ClientOrderId("b-1-1"),
+            symbol=SYMBOL,
+            strategy="s",
+            side=Side.BUY,
+            order_qty=Decimal(1),
+            price=Decimal(1),
+            post_only=True,
+        )
+
+    async with open_bench() as bench:
+        passed: Any = Passed()
+        bench.venue.submit(passed)
+        await trio.sleep(1)
+        (failed,) = told(bench, SendFailed)
+    assert failed.text == "not sent: the venue has no post-only orders"
+    assert not failed.reached_venue
+
+
+async def test_questions_that_cannot_be_answered_are_not_answered_by_guesses(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bench:
+        order = await bench.session.rest()
+        assert bench.pair.network is not None
+        bench.pair.network.close("exchange.test", 80)
+        await trio.sleep(1)
+        since = len(bench.events)
+        bench.session.ask_status(order)
+        bench.session.ask_listing(1)
+        listing = await bench.session.expect(OrderListing, "listing")
+        assert (listing.complete, listing.reports) == (False, ())
+        assert not [e for e in bench.events[since:] if isinstance(e, ExecutionReport)]
 
 
 async def test_fills_are_told_with_the_exchanges_own_prices_and_fees(
