@@ -40,9 +40,9 @@ from botkit.model import (
     VenueStatus,
 )
 from botkit.ports import VenueSetup
-from botkit.testing.network import SimulatedNetwork, open_network
+from botkit.testing.network import open_network
 from botkit.testing.simulated import START_NS, open_simulated
-from botkit.transport import HttpReply, HttpRequest, Server
+from botkit.transport import HttpReply, HttpRequest, Server, WsLink
 from tests.unit.moonbase_bench import SYMBOL, Bench, case, open_bench, options
 from venues.moonbase.rest import Nonces, fetch_info, open_rest
 from venues.moonbase.venue import MoonbaseMarketData, MoonbaseVenue
@@ -226,19 +226,6 @@ async def test_heartbeats_keep_an_idle_link_open(autojump_clock: MockClock) -> N
         assert last_status(bench) == (True, True, True)
 
 
-async def _stall_the_joins(network: SimulatedNetwork) -> None:
-    """Let nothing of the newest link arrive from the moment the server has upgraded it."""
-    before = len(network.links)
-    while len(network.links) == before:
-        await trio.lowlevel.checkpoint()
-    link = network.links[-1]
-    while not link.downward.sent:
-        await trio.lowlevel.checkpoint()
-    for _ in range(10):
-        await trio.lowlevel.checkpoint()
-    link.downward.stall(60)
-
-
 # --- joins --------------------------------------------------------------------------------------
 
 
@@ -395,14 +382,19 @@ async def test_order_without_an_answer_when_its_channel_dies_is_perhaps_placed(
 
 
 async def test_join_that_is_not_answered_ends_the_link(autojump_clock: MockClock) -> None:
-    async with open_simulated(case()) as pair:
-        venue = pair.subject.venue
-        await venue.prepare()
-        assert pair.network is not None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_stall_the_joins, pair.network)
-            with pytest.raises(VenueError, match=r"joining .* was not answered within 5 s"):
-                await venue.run(lambda _: None, pair.subject.clock)
+    async def silent(_: HttpRequest, __: WsLink) -> None:
+        await trio.sleep_forever()
+
+    async def nothing(_: HttpRequest) -> HttpReply:
+        await trio.lowlevel.checkpoint()
+        return HttpReply(404, {}, b"")
+
+    venue = MoonbaseVenue.from_setup(setup())
+    async with open_network() as network:
+        network.listen("exchange.test", 80, Server(http=nothing, ws=silent).serve)
+        venue.network = Network(dial=network.dial)
+        with pytest.raises(VenueError, match=r"joining .* was not answered within 5 s"):
+            await venue.run(lambda _: None, LiveClock(origin_ns=START_NS))
 
 
 # --- orders -------------------------------------------------------------------------------------
