@@ -281,7 +281,7 @@ async def test_connection_waits_for_joins_and_cancels_go_by_rest_meanwhile(
 async def test_venue_that_counts_otherwise_is_obeyed(autojump_clock: MockClock) -> None:
     for place in ("payload", "response", "bare"):
         async with open_simulated(case(pace=0.02, joins_an_hour=2, error_place=place)) as pair:
-            venue = pair.subject.venue
+            venue: Any = pair.subject.venue
             await venue.prepare()
             seen: list[Any] = []
             async with trio.open_nursery() as nursery:
@@ -290,6 +290,8 @@ async def test_venue_that_counts_otherwise_is_obeyed(autojump_clock: MockClock) 
                 status = [event for event in seen if isinstance(event, VenueStatus)][-1]
                 # The two joins that there were went to our orders and balances.
                 assert (status.market_data, status.private) == (False, True)
+                assert len(venue.joins._taken) == 3  # tried once, and left alone since
+                assert venue.requests.left() > 0
                 await trio.sleep(HOUR_S)
                 assert any(isinstance(event, BookSnapshot) for event in seen)
                 nursery.cancel_scope.cancel()
