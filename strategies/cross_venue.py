@@ -143,7 +143,7 @@ class CrossVenue(Strategy):
     def on_stop(self) -> None:
         """Say what is held beyond the inventory: no order passes any more."""
         if self.unhedged:
-            self.log("stopped with a position unhedged", qty=str(self.unhedged))
+            self.log("stopped with a position unhedged", qty=f"{self.unhedged:f}")
 
     @property
     def unhedged(self) -> Decimal:
@@ -257,10 +257,10 @@ class CrossVenue(Strategy):
             "round",
             legs=[f"{each.side} {each.cum_qty} {each.symbol} at {each.avg_px}" for each in legs],
             hedges=len(scope.orders) - len(legs),
-            unhedged=str(self.unhedged),
+            unhedged=f"{self.unhedged:f}",
         )
         if in_doubt or self._to_hedge():
-            self.log("left unhedged", qty=str(self.unhedged), in_doubt=list(in_doubt))
+            self.log("left unhedged", qty=f"{self.unhedged:f}", in_doubt=list(in_doubt))
 
     # --- hedging ----------------------------------------------------------------------------
 

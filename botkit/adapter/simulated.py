@@ -155,7 +155,8 @@ class SimulatedMarket:
             for traders in self._traders:
                 if traders.next_due_ns <= due_ns and not self._paused:
                     self.tell(traders.act(due_ns))
-            self.tell(self.exchange.advance(due_ns))
+            # Others may have traded while the traders paused.
+            self.tell(self.exchange.advance(max(due_ns, self.exchange.now_ns)))
         return now_ns
 
     def now_ns(self) -> int:

@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "risk": ("risk_command", "Show what risk says, and clear a tripped kill switch."),
     "history": ("history_command", "Print past runs: how each ended and what it earned."),
     "positions": ("positions_command", "Print what a run holds, has earned and paid."),
+    "account": ("account_command", "Look at an account at a venue, or have something done."),
     "alerts": ("alerts_command", "Send a test message to everyone who is told of the bot."),
     "fills": ("fills_command", "Print the fills of a run."),
     "orders": ("orders_command", "Print the orders of a run and where each stands."),
@@ -62,6 +63,7 @@ SECTIONS: Final = {
         "statement",
         "risk",
     ),
+    "At a venue": ("account",),
     "Tell a running bot": (
         "halt",
         "pause",

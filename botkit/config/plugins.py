@@ -26,7 +26,9 @@ __all__ = [
     "refuse_shadow",
 ]
 
-Group = Literal["botkit.venues", "botkit.simulators", "botkit.risk", "botkit.strategies"]
+Group = Literal[
+    "botkit.venues", "botkit.simulators", "botkit.accounts", "botkit.risk", "botkit.strategies"
+]
 
 
 def names(group: Group) -> list[str]:

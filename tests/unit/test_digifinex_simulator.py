@@ -346,6 +346,17 @@ async def test_unsubscribing_ends_some_pushes_or_all(autojump_clock: MockClock) 
     assert patience.cancelled_caught
 
 
+async def test_others_may_trade_while_the_background_pauses(autojump_clock: MockClock) -> None:
+    async with serving() as served:
+        await trio.sleep(1)
+        served.simulator.market.pause()
+        await trio.sleep(5)
+        await served.new()
+        served.simulator.market.pause(paused=False)
+        await trio.sleep(1)
+        assert (await served.new())["code"] == 0
+
+
 async def test_public_calls_tell_the_market(autojump_clock: MockClock) -> None:
     async with serving(lower_case=True) as served:
         await trio.sleep(30)

@@ -22,6 +22,7 @@ from botkit.errors import (
 from botkit.model import (
     AskListing,
     AskStatus,
+    BookDelta,
     BookSnapshot,
     ClientOrderId,
     ExecutionReport,
@@ -308,6 +309,9 @@ async def test_book_that_stays_crossed_is_voided_and_asked_for_anew(
                 gap = next((each for each in run.of(FeedGap) if each.symbol), None)
         since = run.session.events.index(gap)
         await run.session.expect(BookSnapshot, "a whole book", since=since)
+        whole = next(each for each in run.of(BookSnapshot, since))
+        between = run.session.events[since : run.session.events.index(whole)]
+        assert not any(isinstance(each, BookDelta) for each in between)
         down, up = [each.market_data for each in run.of(VenueStatus, since)][:2]
     assert "crossed for too long" in gap.reason
     assert (down, up) == (False, True)
@@ -517,6 +521,8 @@ async def test_conduct_is_recalled_from_the_venues_history(autojump_clock: MockC
             run.session.submit(Side.BUY, price=Decimal(40_000))
         await trio.sleep(1)
         assert len(run.resting()) == 30
+        market = run.simulator.market
+        market.tell(market.exchange.cancel_all("alice", market.catch_up()))
         venue = DigiFinexVenue.from_setup(
             setup(run.pair, options=options("ws://exchange.test", **changes))
         )
@@ -532,7 +538,7 @@ async def test_conduct_is_recalled_from_the_venues_history(autojump_clock: MockC
                 session.submit(Side.BUY, price=Decimal(40_000))
             refusal = await session.expect(SendFailed, "refusal of the 40th order")
             await trio.sleep(1)
-            assert len(run.resting()) == 39
+            assert len(run.resting()) == 9
             nursery.cancel_scope.cancel()
         assert "has filled, allowed: 1.25% or more of it" in refusal.text
 

@@ -42,7 +42,7 @@ from botkit.model import (
 from botkit.ports import VenueSetup
 from botkit.testing.network import open_network
 from botkit.testing.simulated import START_NS, open_simulated
-from botkit.transport import HttpReply, HttpRequest, Server
+from botkit.transport import HttpReply, HttpRequest, Server, WsLink
 from tests.unit.moonbase_bench import SYMBOL, Bench, case, open_bench, options
 from venues.moonbase.rest import Nonces, fetch_info, open_rest
 from venues.moonbase.venue import MoonbaseMarketData, MoonbaseVenue
@@ -281,7 +281,7 @@ async def test_connection_waits_for_joins_and_cancels_go_by_rest_meanwhile(
 async def test_venue_that_counts_otherwise_is_obeyed(autojump_clock: MockClock) -> None:
     for place in ("payload", "response", "bare"):
         async with open_simulated(case(pace=0.02, joins_an_hour=2, error_place=place)) as pair:
-            venue = pair.subject.venue
+            venue: Any = pair.subject.venue
             await venue.prepare()
             seen: list[Any] = []
             async with trio.open_nursery() as nursery:
@@ -290,6 +290,8 @@ async def test_venue_that_counts_otherwise_is_obeyed(autojump_clock: MockClock) 
                 status = [event for event in seen if isinstance(event, VenueStatus)][-1]
                 # The two joins that there were went to our orders and balances.
                 assert (status.market_data, status.private) == (False, True)
+                assert len(venue.joins._taken) == 3  # tried once, and left alone since
+                assert venue.requests.left() > 0
                 await trio.sleep(HOUR_S)
                 assert any(isinstance(event, BookSnapshot) for event in seen)
                 nursery.cancel_scope.cancel()
@@ -381,7 +383,75 @@ async def test_order_without_an_answer_when_its_channel_dies_is_perhaps_placed(
         assert (failed.client_order_id, failed.reached_venue) == (order.client_order_id, True)
 
 
+async def test_join_that_is_not_answered_ends_the_link(autojump_clock: MockClock) -> None:
+    async def silent(_: HttpRequest, __: WsLink) -> None:
+        await trio.sleep_forever()
+
+    async def nothing(_: HttpRequest) -> HttpReply:
+        await trio.lowlevel.checkpoint()
+        return HttpReply(404, {}, b"")
+
+    venue = MoonbaseVenue.from_setup(setup())
+    async with open_network() as network:
+        network.listen("exchange.test", 80, Server(http=nothing, ws=silent).serve)
+        venue.network = Network(dial=network.dial)
+        with pytest.raises(VenueError, match=r"joining .* was not answered within 5 s"):
+            await venue.run(lambda _: None, LiveClock(origin_ns=START_NS))
+
+
 # --- orders -------------------------------------------------------------------------------------
+
+
+async def test_order_on_a_link_that_breaks_under_it_is_perhaps_placed(
+    autojump_clock: MockClock,
+) -> None:
+    seen: list[Any] = []
+    with raises(VenueDisconnectedError, "no room to send for 5 s"):
+        async with open_bench() as bench:
+            seen = bench.events
+            bench.links[-1].upward.window = 0  # nothing more gets through
+            bench.session.submit(Side.BUY, price=Decimal("0.03"))
+            await trio.sleep(20)
+    (failed,) = [event for event in seen if isinstance(event, SendFailed)]
+    assert failed.reached_venue
+    assert failed.text.startswith("perhaps sent")
+
+
+async def test_order_that_cannot_be_said_is_not_sent(autojump_clock: MockClock) -> None:
+    class Passed:
+        request = NewOrder(
+            client_order_id=ClientOrderId("b-1-1"),
+            symbol=SYMBOL,
+            strategy="s",
+            side=Side.BUY,
+            order_qty=Decimal(1),
+            price=Decimal(1),
+            post_only=True,
+        )
+
+    async with open_bench() as bench:
+        passed: Any = Passed()
+        bench.venue.submit(passed)
+        await trio.sleep(1)
+        (failed,) = told(bench, SendFailed)
+    assert failed.text == "not sent: the venue has no post-only orders"
+    assert not failed.reached_venue
+
+
+async def test_questions_that_cannot_be_answered_are_not_answered_by_guesses(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bench:
+        order = await bench.session.rest()
+        assert bench.pair.network is not None
+        bench.pair.network.close("exchange.test", 80)
+        await trio.sleep(1)
+        since = len(bench.events)
+        bench.session.ask_status(order)
+        bench.session.ask_listing(1)
+        listing = await bench.session.expect(OrderListing, "listing")
+        assert (listing.complete, listing.reports) == (False, ())
+        assert not [e for e in bench.events[since:] if isinstance(e, ExecutionReport)]
 
 
 async def test_fills_are_told_with_the_exchanges_own_prices_and_fees(

@@ -84,6 +84,6 @@ CALLS: Final = (
         help="Give the user who is logged in a new password.",
         moves="changes the password of the user who is logged in",
         run=lambda account, values: account.change_password(**values),
-        parameters=(AccountParameter(name="new", kind=Kind.SECRET, help="The new one."),),
+        parameters=(AccountParameter(name="new", kind=Kind.HIDDEN, help="The new one."),),
     ),
 )

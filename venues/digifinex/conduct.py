@@ -47,6 +47,7 @@ class Conduct:
 
     def placed(self, order_id: str, at_ns: int, value: Decimal) -> None:
         """Count an order, if it is not counted yet."""
+        self._forget(at_ns)
         if order_id not in self._orders:
             self._orders[order_id] = _Placed(at_ns, value)
 
@@ -67,13 +68,16 @@ class Conduct:
 
         `under_way` are the values of orders that the venue has not answered yet.
         """
-        while self._orders and next(iter(self._orders.values())).at_ns <= now_ns - WINDOW_NS:
-            self._orders.popitem(last=False)
+        self._forget(now_ns)
         count = len(self._orders) + len(under_way) + 1
         why = self._value_refusal(sum(under_way, value)) if count > VALUED * SHARE else ""
         if not why and count > COUNTED * SHARE:
             why = self._filled_refusal(count) or self._short_refusal(count)
         return why
+
+    def _forget(self, now_ns: int) -> None:
+        while self._orders and next(iter(self._orders.values())).at_ns <= now_ns - WINDOW_NS:
+            self._orders.popitem(last=False)
 
     def _filled_refusal(self, count: int) -> str:
         filled = sum(order.is_filled for order in self._orders.values())

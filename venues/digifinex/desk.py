@@ -1,7 +1,7 @@
 """Our orders at DigiFinex: sent by REST, told of by WebSocket, looked up by REST."""
 
 import logging
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, TypeVar
@@ -51,6 +51,7 @@ __all__ = ["OrderDesk", "Roads"]
 logger = logging.getLogger(__name__)
 NS_PER_S: Final = 1_000_000_000
 REMEMBERED: Final = 100_000
+LOST: Final = 100
 CONFIRM_S: Final = 1.0
 WINDOW_NS: Final = 600 * NS_PER_S
 FILLS_BACK_NS: Final = 60 * NS_PER_S
@@ -93,6 +94,7 @@ class OrderDesk:
         self._early: list[ExecutionReport] = []
         self._conducts: dict[str, Conduct] = {}
         self._sent: OrderedDict[ClientOrderId, None] = OrderedDict()  # by this process
+        self._lost: deque[NewOrder] = deque(maxlen=LOST)  # whose answers never came
         self._fees = Fees()
         self._began_ns = 0
         self._priced_at: dict[str, int] = {}  # by symbol, when fills were last looked up
@@ -122,8 +124,11 @@ class OrderDesk:
         """Take note of what the engine is told of an order."""
         self._fees.told(report)
         name = self._names.get(str(report.venue_order_id))
-        if name in self._sent:
+        if name in self._sent or (name is None and self._may_be_lost(report)):
             self._fees.ours(str(report.venue_order_id))
+
+    def _may_be_lost(self, report: ExecutionReport) -> bool:
+        return any(_fits(report, order) for order in self._lost)
 
     def _now_ns(self) -> int:
         assert self._clock is not None, "no request comes before `run`"
@@ -263,6 +268,8 @@ class OrderDesk:
             self._answer(order, OrdStatus.REJECTED, ExecType.REJECTED, text=str(exc))
         except VenueError as exc:
             is_sent = not isinstance(exc, VenueUnreachableError)
+            if is_sent:
+                self._lost.append(order)
             self._fail(order, str(exc), reached_venue=is_sent)
         else:
             if order.keep:
@@ -516,6 +523,16 @@ def _value(order: NewOrder | ExecutionReport) -> Decimal:
     if isinstance(order, NewOrder) and order.cash_order_qty is not None:
         return order.cash_order_qty
     return (order.price or ZERO) * (order.order_qty or ZERO)
+
+
+def _fits(report: ExecutionReport, order: NewOrder) -> bool:
+    """Tell whether a report of an unknown order may be about one whose answer was lost."""
+    return (
+        report.symbol == order.symbol
+        and report.side is order.side
+        and report.price == order.price
+        and report.order_qty in (None, order.order_qty)
+    )
 
 
 def _remember(memory: OrderedDict[K, V], key: K, value: V) -> None:

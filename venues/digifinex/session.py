@@ -116,9 +116,11 @@ class Session:
 
     def _auth(self, request: wire.Request) -> Any:
         simulator, denied = self._simulator, int(self._simulator.quirks["ws_denied_code"])
-        if len(request.params) != 3 or not all(isinstance(each, str) for each in request.params):  # noqa: PLR2004  key, time, signature
-            return _Failure(INVALID_ARGUMENT, "invalid argument")
-        key, timestamp, sign = request.params
+        match request.params:
+            case [str(key), str(timestamp), str(sign)]:
+                pass
+            case _:
+                return _Failure(INVALID_ARGUMENT, "invalid argument")
         member = simulator.by_key.get(key)
         if member is None or not hmac.compare_digest(
             wire.auth_sign(member.secret, timestamp).encode(), sign.encode()

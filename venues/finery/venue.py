@@ -112,7 +112,7 @@ class FineryMarketData:
         ConfigError
             It lacks one that a strategy trades.
         """
-        listed = await self._call("instruments")
+        listed = await self.call("instruments")
         self.instruments = build_instruments(
             wire.parse(_instruments, listed, "instruments"),
             self.options,
@@ -130,7 +130,7 @@ class FineryMarketData:
         self._last_nonce = max(self._last_nonce + 1, self._setup.now_ns())
         return self._last_nonce
 
-    async def _call(self, method: str, **parameters: object) -> bytes:
+    async def call(self, method: str, **parameters: object) -> bytes:
         """Return the body of a REST call's answer.
 
         Raises

@@ -227,10 +227,11 @@ class Connection:
 
     def _on_limited(self, limited: RateLimited) -> None:
         wait_s = limited.failure.retry_after_s
-        self._venue.requests.hold(wait_s)
         if not limited.topic and self._joining is not None:
-            self._venue.joins.hold(wait_s)
+            self._venue.joins.hold(wait_s)  # it names nothing, and a join is what has no answer
             self._settled(self._joining.topic)
+        else:
+            self._venue.requests.hold(wait_s)
 
     def _tell(self, reason: str) -> None:
         """Say what is ready: books, reports of our orders, and a way to send them."""

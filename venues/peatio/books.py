@@ -176,8 +176,8 @@ class LevelBook:
         self._sequence = told.sequence
         return BookSnapshot(
             self._symbol,
-            sorted((each for each in _levels(told.bids) if each[1]), reverse=True),
-            sorted(each for each in _levels(told.asks) if each[1]),
+            sorted([each for each in _checked(told.bids) if each[1]], reverse=True),
+            sorted([each for each in _checked(told.asks) if each[1]]),
             receive_time_ns=self._now_ns(),
         )
 
@@ -214,7 +214,11 @@ def _levels(pairs: list[wire.PriceAmount]) -> list[Level]:
         levels = [(float(price), float(amount or "0")) for price, amount in pairs]
     except ValueError as exc:
         raise VenueProtocolError(f"peatio: cannot read a level of the book: {exc}") from None
-    for price, amount in levels:
-        if not (isfinite(price) and isfinite(amount) and min(price, amount) >= 0):
-            raise VenueProtocolError(f"peatio: found the level {price}, {amount} in a book")
+    return _checked(levels)
+
+
+def _checked(levels: list[Level]) -> list[Level]:
+    """Return levels whose numbers are numbers; raise `VenueProtocolError` for others."""
+    if levels and not (isfinite(sum(map(sum, levels))) and min(map(min, levels)) >= 0):
+        raise VenueProtocolError(f"peatio: found the levels {levels[:3]!r}... in a book")
     return levels

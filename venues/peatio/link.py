@@ -50,7 +50,7 @@ __all__ = ["Link", "RangerLink", "WebsocketApiLink"]
 
 logger = logging.getLogger(__name__)
 NS_PER_S: Final = 1_000_000_000
-SETTLE_S: Final = 0.25  # so long after a report, balances are asked for
+SETTLE_S: Final = 0.5  # so long after a report, balances are asked for
 
 
 class _Decoder(Protocol):

@@ -111,7 +111,7 @@ class PeatioOptions:
     poll_trades_every: Duration = attrs.field(default=2 * S, validator=positive)
     poll_balances_every: Duration = attrs.field(default=30 * S, validator=positive)
     max_requests_per_second: int = attrs.field(default=20, validator=attrs.validators.ge(4))
-    cancel_reserve: int = attrs.field(default=10, validator=attrs.validators.ge(1))
+    cancel_reserve: int = attrs.field(default=5, validator=attrs.validators.ge(1))
     history: Duration = attrs.field(default=7 * 24 * 3600 * S, validator=positive)
 
     def __attrs_post_init__(self) -> None:

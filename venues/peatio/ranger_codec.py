@@ -34,7 +34,7 @@ PONG: Final = b"pong"
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _success = msgspec.json.Decoder(wire.Success).decode
-_snapshot = msgspec.json.Decoder(wire.BookSnapshot).decode
+_snapshot = msgspec.json.Decoder(wire.BookSnapshot, strict=False).decode
 _increment = msgspec.json.Decoder(wire.BookIncrement).decode
 _trades = msgspec.json.Decoder(wire.PublicTrades).decode
 _order = msgspec.json.Decoder(wire.OrderRow).decode

@@ -264,11 +264,11 @@ PriceAmount = tuple[str, str]
 
 
 class BookSnapshot(msgspec.Struct, frozen=True, gc=False):
-    """`MARKET.ob-snap`: levels, best first."""
+    """`MARKET.ob-snap`: levels, best first; read with `strict=False`, which makes text numbers."""
 
     sequence: Id
-    asks: list[PriceAmount] = []
-    bids: list[PriceAmount] = []
+    asks: list[tuple[float, float]] = []
+    bids: list[tuple[float, float]] = []
 
 
 class BookIncrement(msgspec.Struct, frozen=True, gc=False):
