@@ -79,7 +79,7 @@ class Outbox:
         return self._others.popleft()
 
     def take_cancels(self, most: int) -> list[CancelOrder]:
-        """Return up to `most` cancels that wait, without waiting: for one call that ends several."""
+        """Return up to `most` cancels that wait: for one call that ends several."""
         names = [*self._cancels][:most]
         return [self._cancels.pop(name) for name in names]
 

@@ -7,8 +7,8 @@ from typing import Any, Final, Self
 import attrs
 
 from botkit.config.describing import unwrapped
-from botkit.config.naming import NAME_PATTERN
 from botkit.config.dry_run import DryRunOptions
+from botkit.config.naming import NAME_PATTERN
 from botkit.config.plugins import Group, load_plugin, names
 from botkit.config.schema import Schemas, parameter_docs
 from botkit.config.sections import Config, StrategyConfig

@@ -10,8 +10,8 @@ import trio
 from trio.testing import MockClock
 
 from botkit.adapter import DryRunVenue, Network
-from botkit.config import DryRunOptions
 from botkit.clock import LiveClock
+from botkit.config import DryRunOptions
 from botkit.errors import (
     ConfigError,
     FeedStaleError,

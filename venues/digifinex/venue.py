@@ -72,6 +72,8 @@ class DigiFinexMarketData:
     Needs no key. Implements `botkit.adapter.MarketDataVenue`.
     """
 
+    Options = DigiFinexOptions
+
     def __init__(self, setup: VenueSetup) -> None:
         self.name = setup.name
         self.options = structure(DigiFinexOptions, setup.options, setup.source)

@@ -69,6 +69,8 @@ class MoonbaseMarketData:
         Topics that the venue was found to spell otherwise than its page.
     """
 
+    Options = MoonbaseOptions
+
     def __init__(self, setup: VenueSetup) -> None:
         self.name = setup.name
         options = self.options = structure(MoonbaseOptions, setup.options, setup.source)

@@ -56,6 +56,8 @@ class PeatioMarketData:
     `botkit.ports.MarketDataVenue`.
     """
 
+    Options = PeatioOptions
+
     def __init__(self, setup: VenueSetup) -> None:
         self.name = setup.name
         self.options = structure(PeatioOptions, setup.options, setup.source)
