@@ -1,6 +1,7 @@
 """Tokens: the page's vector, where they come from, and what is refused."""
 
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,8 @@ def test_no_secret_is_shown() -> None:
     venue = PeatioVenue.from_setup(setup(token=VECTOR))
     assert VECTOR not in repr(venue.options)
     assert VECTOR not in repr(venue.tokens)
+
+
+def test_the_configs_token_is_the_simulators() -> None:
+    text = (Path(__file__).parents[2] / "configs" / "peatio.toml").read_text(encoding="utf-8")
+    assert tomllib.loads(text)["venues"]["peatio"]["token"] == Issuer().members[0].secret
