@@ -49,7 +49,8 @@ const reports = [];
 venue.executionReport((report) => reports.push(report));
 const tickers = [];
 const ticker = await within(
-  () => venue.subscribeTicker([`BLINK:${SYMBOL}`]).on(`BLINK:${SYMBOL}`, (each) => tickers.push(each)),
+  () => venue.subscribeTicker([`BLINK:${SYMBOL}`])
+    .on(`BLINK:${SYMBOL}`, (each) => tickers.push(each)),
   "the ticker",
 );
 const changes = [];
@@ -124,7 +125,9 @@ const restOrder = await within(
 );
 const report = [].concat(restOrder).find((each) => each.MsgType === "8");
 const restCancel = await within(() => rest.cancelOrder({ orderId: report.OrderID }), "its cancel");
-const restOpen = await within(() => rest.myOrders({ filter: ["has_leaves_qty eq 1"] }), "what is open");
+const restOpen = await within(
+  () => rest.myOrders({ filter: ["has_leaves_qty eq 1"] }), "what is open by REST",
+);
 const forger = new BlinkTradeRest({ url: `http://${address}/`, key, secret: "no" });
 const restRefusal = await within(
   () => forger.balance().then(() => null, (refused) => refused), "a refusal by REST",
@@ -137,7 +140,8 @@ console.log(JSON.stringify({
     && change.orderId === taking.OrderID),
   before: before.Available, resting, open: open.OrdListGrp, locked: locked.Available, canceled,
   taking, fills: reports.filter((each) => each.OrderID === taking.OrderID),
-  after: after.Available, pushed: pushedByThen, done: done.OrdListGrp, history: history.TradeHistoryGrp,
+  after: after.Available, pushed: pushedByThen, done: done.OrdListGrp,
+  history: history.TradeHistoryGrp,
   restTicker, restBook: [restBook.bids.length, restBook.asks.length],
   restTrades: restTrades.length, restBalance: restBalance.Available, restOrder, restCancel,
   restOpen: restOpen.OrdListGrp, restRefusal,
