@@ -206,7 +206,7 @@ class CrossVenue(Strategy):
         async with self.order_scope() as scope:
             legs = [] if chance is None else self._place_legs(scope, chance)
             await self._settle(scope)
-            in_doubt = [order.client_order_id for order in scope.orders if order.is_open]
+            in_doubt = [order.client_order_id for order in _open(scope)]
             self._tell(scope, legs, in_doubt)
             await _all_closed(scope.orders)  # the engine asks until the venue has spoken
         self._acted_ns = self.now_ns
@@ -236,7 +236,7 @@ class CrossVenue(Strategy):
         """End what is open, then hedge until nothing is left to hedge, or time is up."""
         until_ns = self.now_ns + round(self.params.hedge_within_s * NS_PER_S)
         await self._end(scope, until_ns)
-        while self._to_hedge() and self.now_ns < until_ns:
+        while self.now_ns < until_ns and (self._to_hedge() or _open(scope)):
             hedge = self._hedge(scope)
             if hedge is not None:
                 await self._end(scope, until_ns)
@@ -245,11 +245,14 @@ class CrossVenue(Strategy):
                 await self.sleep(min(self.params.retry_s, (until_ns - self.now_ns) / NS_PER_S))
 
     async def _end(self, scope: OrderScope, until_ns: int) -> None:
-        """Give open orders their time, cancel them, and wait for the venue's word on each."""
-        closed = partial(_all_closed, scope.orders)
-        await _first_of(closed, partial(self.sleep, self.params.leg_within_s))
-        scope.cancel_all()
-        await _first_of(closed, partial(self.sleep, (until_ns - self.now_ns) / NS_PER_S))
+        """Give open orders their time, cancel them, and give the venues as much to confirm it."""
+        for _ in range(2):
+            within_s = min(self.params.leg_within_s, (until_ns - self.now_ns) / NS_PER_S)
+            closed = partial(_all_closed, scope.orders)
+            await _first_of(closed, partial(self.sleep, within_s))
+            for order in _open(scope):
+                if not order.cancel_requested:
+                    order.cancel()
 
     def _tell(self, scope: OrderScope, legs: Sequence[Order], in_doubt: Sequence[str]) -> None:
         """Log what a round has come to."""
@@ -289,8 +292,10 @@ class CrossVenue(Strategy):
         return instrument.notional(instrument.price(bid_px), qty) >= instrument.min_notional
 
     def _hedge(self, scope: OrderScope) -> Order | None:
-        """Cross where it is best; None if neither venue can take it now."""
+        """Cross where it is best; None if there is nothing to, or neither venue can take it."""
         sure = self._to_hedge()
+        if not sure:
+            return None
         side = Side.SELL if sure > 0 else Side.BUY
         can = [each for each in self.instruments if self._cost(each, side) is not None]
         for instrument in sorted(can, key=lambda each: self._rank(each, side)):
@@ -383,6 +388,10 @@ def _on_both_grids(qty: Decimal, first: Instrument, second: Instrument) -> Decim
     while (lower := second.quantity(first.quantity(qty))) != qty:
         qty = lower
     return qty
+
+
+def _open(scope: OrderScope) -> list[Order]:
+    return [order for order in scope.orders if order.is_open]
 
 
 async def _all_closed(orders: Sequence[Order]) -> None:

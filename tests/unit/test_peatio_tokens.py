@@ -1,6 +1,7 @@
 """Tokens: the page's vector, where they come from, and what is refused."""
 
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -198,16 +199,22 @@ def test_only_the_second_generations_market_data_need_no_token() -> None:
 
 
 def test_options_that_contradict_one_another_are_named() -> None:
+    from_file = {"token_file": "peatio.token"}
     with pytest.raises(ConfigError, match="more than one of token"):
-        PeatioMarketData(setup(token="x", token_file="y"))  # noqa: S106
+        PeatioMarketData(setup(token=VECTOR, **from_file))
     with pytest.raises(ConfigError, match="cancel_reserve is 20"):
         PeatioMarketData(setup(cancel_reserve=20))
     with pytest.raises(ConfigError, match="generation"):
         PeatioMarketData(setup(generation="third"))
-    assert PeatioMarketData(setup(token_file="y")).tokens is not None  # noqa: S106
+    assert PeatioMarketData(setup(**from_file)).tokens is not None
 
 
 def test_no_secret_is_shown() -> None:
     venue = PeatioVenue.from_setup(setup(token=VECTOR))
     assert VECTOR not in repr(venue.options)
     assert VECTOR not in repr(venue.tokens)
+
+
+def test_the_configs_token_is_the_simulators() -> None:
+    text = (Path(__file__).parents[2] / "configs" / "peatio.toml").read_text(encoding="utf-8")
+    assert tomllib.loads(text)["venues"]["peatio"]["token"] == Issuer().members[0].secret

@@ -18,7 +18,9 @@ from botkit.errors import (
     VenueAuthenticationError,
     VenueUnreachableError,
 )
+from botkit.matching.exchange import OrderState
 from botkit.model import (
+    AskStatus,
     Balance,
     BookSnapshot,
     Event,
@@ -389,6 +391,27 @@ async def test_an_order_to_be_kept_is_not_canceled_with_the_feed(
         bench.socket.cut()
         await bench.session.link_down.wait()
         assert len(bench.resting()) == 1
+
+
+@BOTH
+async def test_an_order_of_an_earlier_run_is_canceled_too_once_it_was_asked_about(
+    generation: str, autojump_clock: MockClock
+) -> None:
+    async with open_bench(generation) as bench:
+        simulator, price = bench.simulator, await bench.session.far_price(Side.BUY)
+        asked = {"market": "btcusd", "side": "buy", "volume": "0.01", "price": str(price)}
+        earlier = simulator.place(simulator.members[0], asked)
+        assert isinstance(earlier, OrderState)
+        question = AskStatus(
+            client_order_id=bench.session.unknown_id(),
+            symbol="peatio:btcusd",
+            venue_order_id=VenueOrderId(str(earlier.order_id)),
+        )
+        bench.pair.subject.venue.ask(question)
+        await trio.sleep(1)
+        bench.socket.cut()
+        await bench.session.link_down.wait()
+        assert bench.resting() == []
 
 
 @BOTH

@@ -246,6 +246,50 @@ def test_a_venue_that_comes_back_ends_the_doubt() -> None:
     assert not result.resting
 
 
+def test_a_purchase_in_doubt_is_not_hedged_for_either() -> None:
+    """What was sold may have been bought: buying it back could be too much."""
+    result = run(
+        [
+            near(0, 103, 105),
+            far(1, 99, 101),
+            build_venue_status(1.0005, up=False, venue="far"),
+            FeedGap("far", reason="lost", receive_time_ns=time_ns(1.0005)),
+            *[near(n, 103, 105 + n % 2 / 100) for n in range(2, 20)],
+        ],
+        hedge_within_s=5.0,
+        for_s=8,
+    )
+    bought, sold = result.orders
+    assert [bought.cum_qty, sold.cum_qty] == quantities(0, 1)
+
+
+def test_doubt_that_outlasts_the_clean_up_is_waited_for() -> None:
+    """The second answers after three seconds: the scope's ten are over before the doubt is."""
+    result = run(
+        [
+            near(0, 99, 101),
+            far(1, 103, 105),
+            build_venue_status(1.0005, up=False, venue="far"),
+            FeedGap("far", reason="lost", receive_time_ns=time_ns(1.0005)),
+            *[near(n, 99 + n % 2 / 100, 101) for n in range(2, 50)],
+        ],
+        venue_options={"far": {"latency": "6s"}},
+        leg_within_s=0.1,
+        hedge_within_s=0.5,
+    )
+    assert result.position(NEAR) == 0
+    assert not result.error
+    assert not result.resting
+
+
+def test_a_hedge_keeps_to_max_position_as_well() -> None:
+    """Three units too many by the inventory: one is sold at each, and one is left."""
+    events = both(0, 30)
+    result = run(events, inventory="-3", max_position="1", hedge_within_s=5.0, max_age_s=60.0)
+    assert [result.position(NEAR), result.position(FAR)] == quantities(-1, -1)
+    assert logged(result, "left unhedged")
+
+
 def test_trades_nothing_while_a_venue_is_down() -> None:
     """The difference comes while orders cannot be sent, and is taken when they can."""
     result = run(

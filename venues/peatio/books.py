@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from math import isfinite
+from math import inf
 from typing import Final
 
 from botkit.errors import VenueProtocolError
@@ -13,6 +13,7 @@ __all__ = ["MOST_ROWS", "LevelBook", "OrderBook"]
 
 REMEMBERED: Final = 10_000
 BUFFERED_MOST: Final = 100_000
+INFINITE: Final = inf
 MOST_ROWS: Final = 200  # of a side, that REST gives
 Sides = dict[float, dict[int, Decimal]]  # by price: what is left of each order
 Place = tuple[str, float]  # side and price
@@ -176,8 +177,8 @@ class LevelBook:
         self._sequence = told.sequence
         return BookSnapshot(
             self._symbol,
-            sorted([each for each in _checked(told.bids) if each[1]], reverse=True),
-            sorted([each for each in _checked(told.asks) if each[1]]),
+            sorted(_filled(told.bids), reverse=True),
+            sorted(_filled(told.asks)),
             receive_time_ns=self._now_ns(),
         )
 
@@ -217,8 +218,15 @@ def _levels(pairs: list[wire.PriceAmount]) -> list[Level]:
     return _checked(levels)
 
 
+def _filled(levels: list[Level]) -> list[Level]:
+    """Return the levels that have a quantity."""
+    filled = [each for each in levels if 0.0 < each[1] < INFINITE and 0.0 <= each[0] < INFINITE]
+    return filled if len(filled) == len(levels) else [e for e in _checked(levels) if e[1]]
+
+
 def _checked(levels: list[Level]) -> list[Level]:
     """Return levels whose numbers are numbers; raise `VenueProtocolError` for others."""
-    if levels and not (isfinite(sum(map(sum, levels))) and min(map(min, levels)) >= 0):
-        raise VenueProtocolError(f"peatio: found the levels {levels[:3]!r}... in a book")
+    for price, qty in levels:
+        if not (0.0 <= price < INFINITE and 0.0 <= qty < INFINITE):
+            raise VenueProtocolError(f"peatio: found the level {price}, {qty} in a book")
     return levels

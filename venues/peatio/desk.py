@@ -233,10 +233,14 @@ class Desk:
             session.deliver(report)
 
     async def _answer_status(self, session: Session, question: AskStatus) -> None:
-        """Say where one order stands; nothing of one the venue has told no id of."""
+        """Say where one order stands; nothing of one the venue has told no id of.
+
+        The engine asks about its own alone: one of an earlier run is known by its name from now on.
+        """
         order_id = self._id_of(question)
         if order_id is None:
             return
+        await self.tell_status(session, order_id)
         known = self.own.get(order_id)
         if known is not None and known.client_order_id is None:
             self.own.learn(
@@ -247,7 +251,6 @@ class Desk:
                     client_order_id=question.client_order_id,
                 )
             )
-        await self.tell_status(session, order_id)
 
     async def _answer_listing(self, session: Session, question: AskListing) -> None:
         """Tell every open order, every one since a time that has ended, and every fill."""
