@@ -128,7 +128,7 @@ def test_an_instrument_that_is_gone_is_named_and_left_out(tmp_path: Path) -> Non
     ]
 
 
-def test_a_run_holds_its_opening_and_tells_a_total(
+def test_a_run_holds_its_opening_and_tells_what_it_earned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -137,7 +137,7 @@ def test_a_run_holds_its_opening_and_tells_a_total(
     assert call(["run", "holder.toml", "--for", "10s"], Session()) == 0
 
     out = capsys.readouterr().out
-    assert "Total" in out
+    assert "P&L" in out  # in the report currency, so a total would say it twice
     with JournalReader(tmp_path / "var" / "holder.sqlite") as reader:
         run = reader.last_run()
         assert run is not None
