@@ -182,7 +182,7 @@ class LevelBook:
             receive_time_ns=self._now_ns(),
         )
 
-    def change(self, told: wire.BookIncrement) -> BookDelta | None:
+    def change(self, told: wire.BookIncrement | wire.BookSnapshot) -> BookDelta | None:
         """Take an increment; None before a snapshot, and for one that breaks the sequence."""
         if self._sequence is None:
             return None
@@ -190,12 +190,11 @@ class LevelBook:
             self._sequence = None
             return None
         self._sequence = told.sequence
-        return BookDelta(
-            self._symbol,
-            _levels(_pairs(told.bids)),
-            _levels(_pairs(told.asks)),
-            receive_time_ns=self._now_ns(),
-        )
+        if isinstance(told, wire.BookSnapshot):
+            bids, asks = _checked(told.bids), _checked(told.asks)
+        else:
+            bids, asks = _levels(_pairs(told.bids)), _levels(_pairs(told.asks))
+        return BookDelta(self._symbol, bids, asks, receive_time_ns=self._now_ns())
 
 
 def _pairs(side: "list[str | wire.PriceAmount]") -> list[wire.PriceAmount]:

@@ -144,7 +144,7 @@ class RangerCodec:
     def _on_increment(self, market: str, payload: msgspec.Raw) -> list[Event | Notice]:
         book = self.books[market]
         was_known = book.is_known
-        told = parse(_increment, payload, "book increment")
+        told = _of_pairs(payload) or parse(_increment, payload, "book increment")
         delta = book.change(told)
         if delta is not None:
             return [delta]
@@ -162,6 +162,16 @@ class RangerCodec:
         rows = parse(_trades, payload, "trades").trades
         symbol = self._reports.instruments[market].symbol
         return [public_trade(row, symbol, self._reports.now_ns()) for row in rows]
+
+
+def _of_pairs(payload: msgspec.Raw) -> wire.BookSnapshot | None:
+    """Return an increment of many pairs, its numbers read in one go; None of any other."""
+    if b"[[" not in bytes(payload):
+        return None
+    try:
+        return _snapshot(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None  # a level to delete may have "" for its amount
 
 
 def public_trade(row: wire.PublicTrade, symbol: str, now_ns: int) -> Trade:
