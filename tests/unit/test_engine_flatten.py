@@ -500,7 +500,7 @@ def test_what_every_rule_refuses_is_a_residue_with_its_reason() -> None:
     bench.wait_for(31)
     (row,) = bench.rows()
     assert row.left == 2
-    assert "1 orders and replaces were sent within the time of max_order_rate 1/1h" in row.why
+    assert "1 order or replace was sent within the time of max_order_rate 1/1h" in row.why
 
 
 @pytest.mark.parametrize("value", ["-1", "10000", "x"])
