@@ -247,10 +247,19 @@ class OrderDesk:
         self._engine.journal.record(
             Checked(client_order_id=request.client_order_id, verdicts=tuple(verdicts))
         )
-        for name in verdicts[-1].in_the_way:
-            order = self._engine.orders.get(name)
+        if verdicts[-1].in_the_way:
+            self._clear_the_way(request, verdicts[-1])
+
+    def _clear_the_way(self, request: NewOrder | ReplaceOrder, verdict: Verdict) -> None:
+        """Cancel what the refusal of `request` wants gone, but for what is to be kept."""
+        engine = self._engine
+        reduces = engine.guard.view.context(request.symbol).is_reducing(request)
+        what = f"an order of {request.strategy or 'nobody'}{' that reduces' if reduces else ''}"
+        reason = f"by {verdict.rule}: {what} would meet it ({request.client_order_id})"
+        for name in verdict.in_the_way:
+            order = engine.orders.get(name)
             if order is not None and not order.keep:
-                self.cancel(order)
+                self.cancel(order, reason)
 
     def _refuse(self, channel: Channel, request: NewOrder, refused: Refused) -> Order:
         """Return the order as REJECTED: it never left, and `on_order` is told after this hook.
@@ -296,12 +305,12 @@ class OrderDesk:
         if named is not None:
             self.cancel(named)
 
-    def cancel(self, order: Order) -> None:
+    def cancel(self, order: Order, reason: str = "") -> None:
         """Send a cancel for `order` if one is due. No rule, pause or fault holds it back."""
         if order.is_held:
-            self.holding.drop(order)
+            self.holding.drop(order, reason)
             return
-        request = self._engine.orders.cancel_sent(order, self._engine.now_ns)
+        request = self._engine.orders.cancel_sent(order, self._engine.now_ns, reason)
         if request is not None:
             self.send(request)
 
