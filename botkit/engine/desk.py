@@ -226,6 +226,23 @@ class OrderDesk:
         return answer
 
     @property
+    def clears(self) -> bool:
+        """Whether the latest refusal wants orders canceled that are in the way."""
+        verdict = self.last_verdict
+        return verdict is not None and bool(verdict.in_the_way)
+
+    def foresee(self, request: NewOrder) -> Refused | None:
+        """Return how the gate would refuse `request` now; None if it would pass or be held.
+
+        Nothing is recorded, canceled or sent.
+        """
+        answer = self._gate.approve_new(request, self._engine.guard.view.context(request.symbol))
+        verdict = self.last_verdict
+        if isinstance(answer, Approved) or (verdict is not None and verdict.waits):
+            return None
+        return answer
+
+    @property
     def last_verdict(self) -> Verdict | None:
         """The verdict that decided the latest request; None if no rule did."""
         verdicts = self._gate.verdicts
