@@ -225,9 +225,9 @@ class OrderDesk:
             self._note_verdicts(request)
         return answer
 
-    @property
-    def clears(self) -> bool:
-        """Whether the latest refusal wants orders canceled that are in the way."""
+    def clears(self, request: NewOrder) -> bool:
+        """Tell whether refusing `request` now would cancel orders that are in its way."""
+        self.foresee(request)
         verdict = self.last_verdict
         return verdict is not None and bool(verdict.in_the_way)
 

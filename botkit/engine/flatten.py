@@ -236,15 +236,16 @@ class Flattener:
     def _submit(self, leg: _Leg, request: NewOrder, refused: Refused | None) -> None:
         """Send what passes; what does not is tried again later, unless it never would pass."""
         engine = self._engine
-        if refused is not None and refused.rule == leg.refused_by and not engine.desk.clears:
+        rule = "" if refused is None else refused.rule
+        if refused is not None and rule == leg.refused_by and not engine.desk.clears(request):
             leg.why = refused.text  # recorded already
         else:
             self._own.add(request.client_order_id)
             hindrance = engine.lifecycle.hindrance(request.symbol)
             order = engine.desk.place(request, hindrance)
             leg.order, leg.why = (order, leg.why) if order.is_open else (None, order.text)
-        leg.refused_by = "" if refused is None else refused.rule
-        if leg.refused_by.rpartition(".")[2] in LASTING and not self._may_fill(request.symbol):
+        leg.refused_by = rule
+        if rule.rpartition(".")[2] in LASTING and not self._may_fill(request.symbol):
             leg.is_over = True
         else:
             self._wait(leg, NS_PER_S if leg.order is None else 0)

@@ -135,8 +135,9 @@ def test_the_reason_is_the_rules_also_where_less_is_too_little_to_trade() -> Non
     assert len(bench.recorded(Refused)) == 1
 
 
-def test_whatever_comes_in_its_way_is_canceled_each_time() -> None:
-    bench = FlatBench({"self_trade": "cancel"})
+@pytest.mark.parametrize("least", ["0", "60"])
+def test_whatever_comes_in_its_way_is_canceled_each_time(least: str) -> None:
+    bench = FlatBench({"self_trade": "cancel"}, instrument_terms={"min_notional": least})
     bench.hold("1")
     bench.hold("-2", of=1)
     ahead = []
