@@ -43,9 +43,11 @@ class MaxCancelRate:
         needed = Decimal(canceled + working + 1)
         if needed <= limit:
             return Verdict(self.key, passed=True, limit=limit, measured=needed)
+        were = "cancel was" if canceled == 1 else "cancels were"
+        need = "order may need one" if working == 1 else "orders may need one each"
         text = (
-            f"{canceled} cancels were sent within the time of {self.key} {self.rate} and "
-            f"{working} working orders may need one each: wait or keep fewer orders"
+            f"{canceled} {were} sent within the time of {self.key} {self.rate} and "
+            f"{working} working {need}: wait or keep fewer orders"
         )
         return Verdict(self.key, passed=False, limit=limit, measured=needed, text=text)
 

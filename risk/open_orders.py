@@ -36,8 +36,9 @@ class MaxOpenOrders:
         if after <= limit:
             return Verdict(self.key, passed=True, limit=limit, measured=after)
         where = "" if own is None else f" in {request.symbol}"
+        orders = "order" if count == 1 else "orders"
         text = (
-            f"{count} orders{where} may be working already, {self.key} is {limit}: "
+            f"{count} {orders}{where} may be working already, {self.key} is {limit}: "
             "cancel some or raise the limit"
         )
         return Verdict(self.key, passed=False, limit=limit, measured=after, text=text)

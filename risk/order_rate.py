@@ -34,11 +34,13 @@ class MaxOrderRate:
     def check(self, request: NewOrder | ReplaceOrder, context: RiskContext) -> Verdict:
         """Refuse one too many."""
         limit = self.rate.count
-        after = self._sent.count(context.now_ns) + 1
+        sent = self._sent.count(context.now_ns)
+        after = sent + 1
         if after <= limit:
             return Verdict(self.key, passed=True, limit=Decimal(limit), measured=Decimal(after))
+        were = "order or replace was" if sent == 1 else "orders and replaces were"
         text = (
-            f"{after - 1} orders and replaces were sent within the time of {self.key} "
+            f"{sent} {were} sent within the time of {self.key} "
             f"{self.rate}: send fewer or raise the limit"
         )
         return Verdict(

@@ -13,7 +13,7 @@ from botkit.config.durations import Duration
 from botkit.config.emitting import quote_key
 from botkit.config.environment import Expansion
 from botkit.config.merging import read_files, refuse_depth
-from botkit.config.naming import NAME_PATTERN, effective_names, strategy_keys
+from botkit.config.naming import NAME_PATTERN, NAME_WORDS, IsName, effective_names, strategy_keys
 from botkit.config.overriding import apply_overrides
 from botkit.config.secrets import redacted, secrets_in
 from botkit.config.sections import BotConfig, Config, StrategyConfig, VenueConfig
@@ -125,7 +125,7 @@ class _StrategyTable:
     type: str = attrs.field(validator=attrs.validators.min_len(1))
     name: str | None = attrs.field(
         default=None,
-        validator=attrs.validators.optional(attrs.validators.matches_re(NAME_PATTERN)),
+        validator=attrs.validators.optional(IsName()),
     )
     instrument: str | None = None
     instruments: tuple[str, ...] | None = None
@@ -203,7 +203,7 @@ class _Reader:
     def _venue(self, name: str, table: Any) -> VenueConfig:
         key = f"venues.{quote_key(name)}"
         if not re.fullmatch(NAME_PATTERN, name):
-            self._object(key, f"found the name {found(name)}, allowed: match {NAME_PATTERN}")
+            self._object(key, f"found the name {found(name)}, allowed: {NAME_WORDS}")
         is_table = isinstance(table, Mapping)
         known = {"type": table["type"]} if is_table and "type" in table else {}
         head = self._structured(_VenueTable, known if is_table else table, key)
@@ -250,7 +250,7 @@ class _Reader:
                 text = f"found {found(name)}, which another strategy has, allowed: its own name"
                 self._object(f"{self.keys[i]}.name", text)
             elif not re.fullmatch(NAME_PATTERN, name):
-                text = f"missing, since {found(table.type)} makes none, allowed: {NAME_PATTERN}"
+                text = f"missing, since {found(table.type)} makes none, allowed: {NAME_WORDS}"
                 self._object(f"{self.keys[i]}.name", text)
         return names
 

@@ -4,10 +4,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import attrs
+
 from botkit.config.emitting import quote_key
 
 __all__ = [
     "NAME_PATTERN",
+    "NAME_WORDS",
+    "IsName",
     "effective_names",
     "name_and_type",
     "short_name",
@@ -16,6 +20,21 @@ __all__ = [
 ]
 
 NAME_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}"
+NAME_WORDS: Final = (
+    'up to 32 letters, digits, ".", "_" and "-", without accents, the first a letter or a digit'
+)
+
+
+@attrs.frozen
+class IsName:
+    """A validator that says in words what `NAME_PATTERN` allows."""
+
+    pattern: re.Pattern[str] = re.compile(NAME_PATTERN)  # looked at for the JSON Schema too
+
+    def __call__(self, _: object, attribute: "attrs.Attribute[str]", value: str) -> None:
+        """Object to what is no name, as validators of attrs do."""
+        if not self.pattern.fullmatch(value):
+            raise ValueError(f"'{attribute.name}' must be {NAME_WORDS}")
 
 
 def short_name(type_: str) -> str:

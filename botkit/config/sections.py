@@ -12,7 +12,7 @@ from botkit.config.durations import Duration, parse_duration
 from botkit.config.emitting import emit
 from botkit.config.environment import escaped
 from botkit.config.merging import ConfigFile, Origins
-from botkit.config.naming import NAME_PATTERN
+from botkit.config.naming import IsName
 from botkit.config.secrets import masked, redacted
 from botkit.config.structuring import unstructure
 from botkit.config.watching import AlertsConfig, MetricsConfig
@@ -110,7 +110,7 @@ class BotConfig:
         How positions are closed when an operator says so.
     """
 
-    name: str = attrs.field(validator=attrs.validators.matches_re(NAME_PATTERN))
+    name: str = attrs.field(validator=IsName())
     state_dir: str = attrs.field(default="var", validator=attrs.validators.min_len(1))
     clean_up: Duration = attrs.field(
         default=parse_duration("10s"), validator=attrs.validators.gt(0)

@@ -227,6 +227,23 @@ class OrderDesk:
             self._note_verdicts(request)
         return answer
 
+    def clears(self, request: NewOrder) -> bool:
+        """Tell whether refusing `request` now would cancel orders that are in its way."""
+        self.foresee(request)
+        verdict = self.last_verdict
+        return verdict is not None and bool(verdict.in_the_way)
+
+    def foresee(self, request: NewOrder) -> Refused | None:
+        """Return how the gate would refuse `request` now; None if it would pass or be held.
+
+        Nothing is recorded, canceled or sent.
+        """
+        answer = self._gate.approve_new(request, self._engine.guard.view.context(request.symbol))
+        verdict = self.last_verdict
+        if isinstance(answer, Approved) or (verdict is not None and verdict.waits):
+            return None
+        return answer
+
     @property
     def last_verdict(self) -> Verdict | None:
         """The verdict that decided the latest request; None if no rule did."""
@@ -249,10 +266,19 @@ class OrderDesk:
         self._engine.journal.record(
             Checked(client_order_id=request.client_order_id, verdicts=tuple(verdicts))
         )
-        for name in verdicts[-1].in_the_way:
-            order = self._engine.orders.get(name)
+        if verdicts[-1].in_the_way:
+            self._clear_the_way(request, verdicts[-1])
+
+    def _clear_the_way(self, request: NewOrder | ReplaceOrder, verdict: Verdict) -> None:
+        """Cancel what the refusal of `request` wants gone, but for what is to be kept."""
+        engine = self._engine
+        reduces = engine.guard.view.context(request.symbol).is_reducing(request)
+        what = f"an order of {request.strategy or 'nobody'}{' that reduces' if reduces else ''}"
+        reason = f"by {verdict.rule}: {what} would meet it ({request.client_order_id})"
+        for name in verdict.in_the_way:
+            order = engine.orders.get(name)
             if order is not None and not order.keep:
-                self.cancel(order)
+                self.cancel(order, reason)
 
     def _refuse(self, channel: Channel, request: NewOrder, refused: Refused) -> Order:
         """Return the order as REJECTED: it never left, and `on_order` is told after this hook.
@@ -318,12 +344,12 @@ class OrderDesk:
         self._wanted.discard(order.client_order_id)
         self.cancel(order)
 
-    def cancel(self, order: Order) -> None:
+    def cancel(self, order: Order, reason: str = "") -> None:
         """Send a cancel for `order` if one is due. No rule, pause or fault holds it back."""
         if order.is_held:
-            self.holding.drop(order)
+            self.holding.drop(order, reason)
             return
-        request = self._engine.orders.cancel_sent(order, self._engine.now_ns)
+        request = self._engine.orders.cancel_sent(order, self._engine.now_ns, reason)
         if request is not None:
             self.send(request)
 

@@ -1,11 +1,12 @@
 """Closing positions on an operator's word: orders gone first, then collared reducing limits."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from math import inf
 from typing import TYPE_CHECKING, Final
 
 import attrs
+import msgspec
 
 from botkit.config import format_duration
 from botkit.model import (
@@ -15,6 +16,7 @@ from botkit.model import (
     Instrument,
     NewOrder,
     OrdStatus,
+    Refused,
     Side,
     TimeInForce,
 )
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["Flattener", "told_of"]
 
 ZERO: Final = Decimal(0)
+HALF: Final = Decimal("0.5")
 BPS: Final = Decimal(10_000)
 NS_PER_S: Final = 1_000_000_000
-HALVINGS: Final = 12
+CUTS: Final = 12
+LASTING: Final = frozenset({"kill_switch", "max_position"})  # what they refuse no time lets pass
 TIMES_IN_FORCE: Final = (TimeInForce.IOC, TimeInForce.GTC, TimeInForce.DAY)
 
 
@@ -44,6 +48,7 @@ class _Leg:
     order: Order | None = None
     not_before_ns: int = 0
     why: str = ""
+    refused_by: str = ""  # the rule, if one refused the latest
     dust: dict[str, str] = attrs.field(factory=dict)  # by strategy: why it is too little to trade
     is_over: bool = False
 
@@ -64,8 +69,9 @@ class Flattener:
     The target is paused, and stays so until it is resumed. Its orders are canceled, those to be
     kept too; an UNKNOWN one blocks its instrument, since what it may fill nobody knows. Then each
     strategy's position is closed under its own name by limit orders, IOC where the venue has it,
-    priced through the touch by no more than the collar. They pass the gate like any other; one that
-    a rule refuses is tried at the touch itself and in halves.
+    priced through the touch by no more than the collar. They pass the gate like any other: where a
+    rule would refuse one, the gate is asked beforehand what passes, at the touch itself or less of
+    it. What passes in no size is refused, and recorded, once for each rule.
 
     Attributes
     ----------
@@ -223,16 +229,29 @@ class Flattener:
                 f"worth less than {instrument} trades, {instrument.min_notional} {instrument.quote}"
             )
             return True
-        for qty, price in self._attempts(instrument, side, touch, whole):
-            order = self._place(leg, owner, side, qty, price)
-            if order.is_open:
-                leg.order = order
-                break
-            leg.why = order.text
-            if engine.desk.last_verdict is None:
-                break  # no limit of a rule, so neither another price nor half of it would pass
-        self._wait(leg)
+        request, refused = self._fitting(self._request(instrument, owner, side, whole), touch)
+        self._submit(leg, request, refused)
         return False
+
+    def _submit(self, leg: _Leg, request: NewOrder, refused: Refused | None) -> None:
+        """Send what passes; what does not is tried again later, unless it never would pass."""
+        engine = self._engine
+        rule = "" if refused is None else refused.rule
+        if refused is not None and rule == leg.refused_by and not engine.desk.clears(request):
+            leg.why = refused.text  # recorded already
+        else:
+            self._own.add(request.client_order_id)
+            hindrance = engine.lifecycle.hindrance(request.symbol)
+            order = engine.desk.place(request, hindrance)
+            leg.order, leg.why = (order, leg.why) if order.is_open else (None, order.text)
+        leg.refused_by = rule
+        if rule.rpartition(".")[2] in LASTING and not self._may_fill(request.symbol):
+            leg.is_over = True
+        else:
+            self._wait(leg, NS_PER_S if leg.order is None else 0)
+
+    def _may_fill(self, symbol: str) -> bool:
+        return any(self._engine.orders.leaves(symbol, side) for side in Side)
 
     def _reducible(self, instrument: Instrument, held: Decimal) -> Decimal:
         """Return how much of a strategy's position to close by one order.
@@ -249,44 +268,61 @@ class Flattener:
         most = instrument.max_trade_vol
         return qty if most is None else min(qty, instrument.quantity(most))
 
-    def _attempts(
-        self, instrument: Instrument, side: Side, touch: float, whole: Decimal
-    ) -> Iterator[tuple[Decimal, Decimal]]:
-        """Yield quantities and prices to try, until one passes."""
+    def _fitting(self, request: NewOrder, touch: float) -> tuple[NewOrder, Refused | None]:
+        """Return as much of `request` as passes, and None; or the least, and how it is refused.
+
+        What a rule refuses is cut to the share that its limit is of what it measured; if that is
+        still too much for it (it counts other things too), in half.
+        """
+        desk, instrument = self._engine.desk, self._engine.channels[request.symbol].instrument
+        found: tuple[NewOrder, Refused | None] = request, None
+        qty, rule = request.order_qty, ""
+        for _ in range(CUTS):
+            tried, refused = self._tried(msgspec.structs.replace(request, order_qty=qty), touch)
+            if refused is None:
+                return tried, None
+            has_limit = desk.last_verdict is not None
+            if has_limit or found[1] is None:  # that less is too little to trade tells nobody why
+                found = tried, refused
+            qty = instrument.quantity(qty * (HALF if refused.rule == rule else _share(refused)))
+            if not has_limit or not qty or qty < instrument.min_trade_vol:
+                break
+            rule = refused.rule
+        return found
+
+    def _tried(self, request: NewOrder, touch: float) -> tuple[NewOrder, Refused | None]:
+        """Return `request` priced through the touch, else at it, and how that is refused."""
+        instrument = self._engine.channels[request.symbol].instrument
         best = _exact(touch)
         reach = best * self._terms.collar_bps / BPS
-        if side is Side.SELL:
+        if request.side is Side.SELL:
             through = instrument.price(best - reach, ROUND_CEILING)
         else:
             through = instrument.price(best + reach, ROUND_FLOOR)
-        qty = whole
-        for _ in range(HALVINGS):
-            yield qty, through
-            yield qty, instrument.price(best)
-            qty = instrument.quantity(qty / 2)
-            if not qty or qty < instrument.min_trade_vol:
-                return
+        tried = msgspec.structs.replace(request, price=through)
+        refused = self._engine.desk.foresee(tried)
+        if refused is None:
+            return tried, None
+        tried = msgspec.structs.replace(request, price=instrument.price(best))
+        return tried, self._engine.desk.foresee(tried)
 
-    def _place(self, leg: _Leg, owner: str, side: Side, qty: Decimal, price: Decimal) -> Order:
-        engine, instrument = self._engine, leg.instrument
+    def _request(self, instrument: Instrument, owner: str, side: Side, qty: Decimal) -> NewOrder:
+        engine = self._engine
         offered = engine.settings.capabilities[instrument.venue].times_in_force
-        request = NewOrder(
+        return NewOrder(
             client_order_id=engine.desk.next_id(),
             symbol=instrument.symbol,
             strategy=owner,
             side=side,
             order_qty=qty,
-            price=price,
             time_in_force=next(each for each in TIMES_IN_FORCE if each in offered),
             transact_time_ns=engine.now_ns,
         )
-        self._own.add(request.client_order_id)
-        return engine.desk.place(request, engine.lifecycle.hindrance(instrument.symbol))
 
-    def _wait(self, leg: _Leg) -> None:
+    def _wait(self, leg: _Leg, least_ns: int = 0) -> None:
         """Look again after a while; what rests until then is canceled, to be priced anew."""
         engine, order = self._engine, leg.order
-        leg.not_before_ns = engine.now_ns + self._terms.retry
+        leg.not_before_ns = engine.now_ns + max(self._terms.retry, least_ns)
 
         def look_again() -> None:
             if order is not None and order is leg.order and not order.is_held:
@@ -382,6 +418,14 @@ def _concerns(target: str, strategy: str, symbol: str) -> bool:
 
 def _names(held: dict[tuple[str, str], Decimal], symbol: str) -> bool:
     return any(name == symbol for _, name in held)
+
+
+def _share(refused: Refused) -> Decimal:
+    """Return how much of an order may fit a limit that all of it has passed."""
+    if not (refused.limit and refused.measured):
+        return HALF
+    limit, measured = Decimal(refused.limit), Decimal(refused.measured)
+    return limit / measured if 0 < limit < measured else HALF
 
 
 def _exact(price: float) -> Decimal:

@@ -80,9 +80,9 @@ class Holding:
         if not self._waiting:
             self._engine.desk.onlookers.pop("held", None)
 
-    def drop(self, order: Order) -> None:
-        """End a held order by its owner's word: it never left, so nothing rests."""
-        text = "canceled before it was sent"
+    def drop(self, order: Order, reason: str = "") -> None:
+        """End a held order by its owner's word, or for a reason: it never left, nothing rests."""
+        text = "canceled before it was sent" + (f", {reason}" if reason else "")
         waiting = self._waiting.pop(order)
         request, verdict = waiting.request, waiting.verdict
         self._engine.journal.record(

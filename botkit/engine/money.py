@@ -104,7 +104,18 @@ class Money:
             return f"venue: found {adjustment.venue!r}, allowed: {', '.join(venues)}"
         if not adjustment.currency:
             return "currency: missing, allowed: that of the deposit"
+        known = self._currencies(adjustment.venue)
+        if adjustment.currency not in known:
+            return f"currency: found {adjustment.currency!r}, allowed: {', '.join(known)}"
         return "" if adjustment.amount else "amount: found 0, allowed: what came, below 0 what went"
+
+    def _currencies(self, venue: str) -> list[str]:
+        """Return what a venue's instruments trade, and what it has told balances in."""
+        channels = self._engine.channels.values()
+        instruments = [each.instrument for each in channels if each.instrument.venue == venue]
+        known = {name for each in instruments for name in (each.base, each.quote)}
+        known.update(name for where, name in self._engine.lifecycle.balances if where == venue)
+        return sorted(known)
 
     # --- balances ---------------------------------------------------------------------------
 

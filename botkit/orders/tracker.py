@@ -193,8 +193,7 @@ class Orders:
         """
         if order.ord_status in CLOSED:
             return None
-        under_way = order.cancel_due_ns > now_ns
-        if under_way and order.ord_status in CANCELING:
+        if order.cancel_due_ns > now_ns and order.ord_status in CANCELING:
             return None
         if not (order.venue_order_ids or _group(order).venue.capabilities.client_order_ids):
             order.mark_cancel()
@@ -238,11 +237,11 @@ class Orders:
         known = order if venue_id is None else venue.by_venue_id.get(venue_id)
         if known is not order and known is not None:
             why = f"venue order {venue_id} is {known.client_order_id}"
-            return _contradiction(order, str(order.contradiction(report, why)))
+            return Outcome(order=order, contradiction=str(order.contradiction(report, why)))
         try:
             outcome = order.apply(report, venue.capabilities.fill_source)
         except IllegalTransitionError as exc:
-            return _contradiction(order, str(exc))
+            return Outcome(order=order, contradiction=str(exc))
         if outcome.changed:
             self._count(order)
         if self.pursuit.doubts or order.ord_status is _UNKNOWN or order.replacing or order.ahead:
@@ -290,11 +289,11 @@ class Orders:
         elif failure.request is not RequestKind.NEW:
             self._take_back(order, failure.request, failure.text)
         elif order.acknowledged:
-            return _contradiction(
-                order,
+            text = (
                 f"order {order.client_order_id}: told as never sent ({failure.text}), but the "
-                "venue has acknowledged it; ask the venue before trading this instrument again",
+                "venue has acknowledged it; ask the venue before trading this instrument again"
             )
+            return Outcome(order=order, contradiction=text)
         else:
             order.end(OrdStatus.REJECTED, failure.text)
             self.pursuit.settle(order)
@@ -596,7 +595,3 @@ class Orders:
 def _group(order: Order) -> Group:
     assert order.group is not None, f"{order.client_order_id} was not made by Orders.add"
     return order.group
-
-
-def _contradiction(order: Order, text: str) -> Outcome:
-    return Outcome(order=order, contradiction=text)

@@ -318,7 +318,7 @@ class PlayedBot:
         ask = self._ask_named(name)
         if ask is None:
             return
-        if refused.text.endswith("canceled before it was sent"):
+        if refused.text.startswith("canceled before it was sent"):
             self.count("held order dropped")
         else:
             with self._without(name):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
 
 import attrs
 import pytest
@@ -16,82 +15,19 @@ from botkit.model import (
     CleanUpExpired,
     Flattened,
     FlattenedPosition,
-    Halted,
-    NewOrder,
     Operation,
-    OperatorCommand,
     OrdStatus,
-    Refused,
     Side,
     StopRequested,
     TimeInForce,
 )
-from botkit.orders import Order
-from botkit.ports import Capabilities, Held
+from botkit.ports import Capabilities
 from botkit.testing import SYMBOL, build_quote, build_venue_status, time_ns
 from botkit.testing.engine_rig import CAPABLE
-from tests.unit.risk_bench import ETH, RiskBench
+from tests.unit.flatten_bench import FlatBench
+from tests.unit.risk_bench import ETH
 
 GTC_ONLY = attrs.evolve(CAPABLE, times_in_force=frozenset({TimeInForce.GTC}))
-
-
-class FlatBench(RiskBench):
-    """A bench whose flatten reaches 50 bps through the touch, for 30 s, retrying each second."""
-
-    def __init__(self, risk: Mapping[str, Any] | None = None, **terms: Any) -> None:
-        super().__init__(risk or {}, **terms)
-
-    def flatten(self, target: str = "", after_s: float = 1) -> None:
-        """Let an operator flatten."""
-        self.operate(Operation.FLATTEN, target, after_s)
-
-    def operate(self, operation: Operation, target: str = "", after_s: float = 1) -> None:
-        """Let an operator say so."""
-        self.engine.handle(
-            OperatorCommand(
-                operation=operation,
-                target=target,
-                reason="enough",
-                receive_time_ns=time_ns(after_s),
-            )
-        )
-
-    def wait_for(self, until_s: int) -> None:
-        """Let time pass, with a quote every second."""
-        for second in range(2, until_s + 1):
-            self.quote(second, 99, 101)
-
-    def order(self, request: NewOrder) -> Order:
-        """Return the order of a request."""
-        order = self.engine.orders.get(request.client_order_id)
-        assert order is not None
-        return order
-
-    def last(self) -> NewOrder:
-        """Return the last new order that left."""
-        request: NewOrder = self.new_orders[-1]
-        return request
-
-    def end(self, ord_status: OrdStatus, after_s: float = 1) -> None:
-        """Let the venue end the last order."""
-        self.report(self.order(self.last()), ord_status, after_s)
-
-    def fill_last(self, qty: str | None = None, after_s: float = 1) -> None:
-        """Fill the last order, or some of it, at its price."""
-        order = self.order(self.last())
-        self.fills_at(order, qty or str(order.leaves_qty), str(order.price), after_s)
-
-    def flattened(self) -> Flattened:
-        """Return the one report."""
-        (report,) = self.recorded(Flattened)
-        assert report == self.engine.flattener.last
-        assert self.engine.flattener.target is None
-        found: Flattened = report
-        return found
-
-    def rows(self) -> list[FlattenedPosition]:
-        """Return its positions."""
-        return list(self.flattened().positions)
 
 
 # --- the way it should go -------------------------------------------------------------------
@@ -429,78 +365,7 @@ def test_no_order_is_larger_than_the_instrument_takes() -> None:
     assert bench.last().order_qty == 1
 
 
-# --- rules ----------------------------------------------------------------------------------
-
-
-def test_it_works_while_the_bot_is_halted() -> None:
-    bench = FlatBench(keep_running=True)
-    bench.hold("2")
-    bench.engine.guard.trip(Halted(rule="operator", reason="enough"))
-    bench.flatten()
-    bench.fill_last()
-    assert bench.flattened().is_flat
-
-
-def test_while_halted_only_what_reduces_the_bots_own_position_is_closed() -> None:
-    bench = FlatBench(keep_running=True)
-    bench.hold("2")
-    bench.hold("-1", of=1)
-    bench.engine.guard.trip(Halted(rule="operator", reason="enough"))
-    sent = len(bench.new_orders)
-    bench.flatten()
-    assert bench.last().order_qty == 1
-    bench.fill_last()
-    bench.wait_for(31)
-    assert len(bench.new_orders) == sent + 1
-    rows = bench.rows()
-    assert [(each.strategy, each.left) for each in rows] == [("a", Decimal(1)), ("b", Decimal(-1))]
-    assert len(bench.recorded(Refused)) <= 30  # one a second: another price would not pass either
-    assert all("only orders that reduce a position pass" in each.why for each in rows)
-
-
-def test_an_order_that_a_rule_finds_too_large_is_sent_in_parts() -> None:
-    bench = FlatBench({"max_order_qty": "3"})
-    for _ in range(4):
-        bench.hold("2.5")
-    bench.flatten()
-    sizes = []
-    while bench.engine.flattener.target is not None:
-        sizes.append(bench.last().order_qty)
-        bench.fill_last()
-    assert sum(sizes) == 10
-    assert max(sizes) <= 3
-
-
-def test_a_price_that_the_collar_rule_refuses_is_tried_at_the_touch() -> None:
-    bench = FlatBench({"price_collar_bps": "20"})
-    bench.hold("2", "99")
-    bench.flatten()
-    assert bench.last().price == 99
-
-
-def test_an_order_of_another_strategy_in_its_way_is_canceled_first() -> None:
-    bench = FlatBench({"self_trade": "refuse"})
-    bench.hold("2")
-    other = bench.buy("1", "98.9", of=1)
-    bench.ack(other)
-    sent = len(bench.new_orders)
-    bench.flatten("a")
-    bench.tick(3)
-    assert len(bench.new_orders) == sent
-    assert len(bench.recorded(Held)) == 1  # and is not dropped and sent again meanwhile
-    bench.report(other, OrdStatus.CANCELED, 3.5)
-    bench.fill_last(after_s=3.5)
-    assert bench.flattened().is_flat
-
-
-def test_what_every_rule_refuses_is_a_residue_with_its_reason() -> None:
-    bench = FlatBench({"max_order_rate": "1/1h"})
-    bench.hold("2")
-    bench.flatten()
-    bench.wait_for(31)
-    (row,) = bench.rows()
-    assert row.left == 2
-    assert "1 orders and replaces were sent within the time of max_order_rate 1/1h" in row.why
+# --- terms -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", ["-1", "10000", "x"])

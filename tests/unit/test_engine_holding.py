@@ -255,6 +255,26 @@ def test_canceling_it_or_the_end_of_its_owner_drops_it_unsent(how: str) -> None:
     assert (refused.rule, refused.text) == ("self_trade", "canceled before it was sent")
 
 
+def test_what_is_canceled_for_it_says_for_which_order() -> None:
+    bench = HoldingBench()
+    order = bench.way_out()
+    (cancel,) = bench.cancels
+    assert cancel.reason == (
+        f"by self_trade: an order of a that reduces would meet it ({order.client_order_id})"
+    )
+
+
+def test_one_that_is_dropped_for_another_says_for_which() -> None:
+    bench = HoldingBench(self_trade="cancel")
+    order = bench.way_out()
+    refused = bench.buy("1", "98", of=1)
+    assert order.ord_status is OrdStatus.CANCELED
+    assert order.text == (
+        "canceled before it was sent, by self_trade: an order of b would meet it "
+        f"({refused.client_order_id})"
+    )
+
+
 def test_a_halt_drops_it() -> None:
     bench = HoldingBench()
     order = bench.way_out()

@@ -134,6 +134,17 @@ def test_a_deposit_that_is_recorded_is_no_difference_and_no_profit() -> None:
     assert bench.rig.lines("adjusted")[0]["reason"] == "more to trade"
 
 
+def test_a_deposit_may_be_in_what_the_venue_has_told_a_balance_in() -> None:
+    bench = Bench()
+    deposit: dict[str, Any] = {"venue": "paper", "currency": "GBP", "amount": Decimal(5)}
+    bench.adjust("DEPOSIT", **deposit)
+    (line,) = bench.rig.lines("adjustment refused")
+    assert line["problem"] == "currency: found 'GBP', allowed: BTC, EUR"
+    bench.tell("GBP", "5", 1)
+    bench.adjust("DEPOSIT", 2, **deposit)
+    assert bench.rig.lines("adjusted")[0]["currency"] == "GBP"
+
+
 def test_a_deposit_recorded_but_not_seen_is_a_difference() -> None:
     bench = Bench()
     bench.adjust("DEPOSIT", venue="paper", currency="EUR", amount=Decimal(500))

@@ -248,6 +248,7 @@ def test_a_trade_that_cannot_be_booked_is_refused_by_name(
         ("far", "EUR", 1, "venue: found 'far', allowed: paper"),
         ("paper", "EUR", 0, "amount: found 0, allowed: what came, below 0 what went"),
         ("paper", "", 1, "currency: missing, allowed: that of the deposit"),
+        ("paper", "EURO", 1, "currency: found 'EURO', allowed: BTC, EUR"),
         ("paper", "EUR", 1, ""),
     ],
 )

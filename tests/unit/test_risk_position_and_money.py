@@ -137,7 +137,7 @@ def test_a_venues_limit_counts_what_is_there() -> None:
     for _ in range(2):
         bench.buy("1", "98", symbol="far:BTC-EUR")
     assert bench.buy("1", "98").is_open
-    assert bench.buy("1", "98").text.startswith("venues.paper.max_open_orders: 1 orders")
+    assert bench.buy("1", "98").text.startswith("venues.paper.max_open_orders: 1 order may")
 
 
 def test_what_is_wrong_with_scoped_rules_is_told_at_once() -> None:
@@ -437,7 +437,10 @@ def test_the_cancel_rate_refuses_orders_that_would_need_a_cancel_and_never_a_can
     bench.buy("1", "98")
     assert bench.margin() == 0  # one canceled, one working, this one
     refused = bench.buy("1", "98")
-    assert refused.text.startswith("1 cancels were sent within the time of max_cancel_rate 3/10s")
+    assert refused.text == (
+        "1 cancel was sent within the time of max_cancel_rate 3/10s and 2 working orders may need "
+        "one each: wait or keep fewer orders"
+    )
     assert bench.buy("1", "98", time_in_force=IOC).is_open
     sent = len(bench.cancels)
     for actor in bench.actors:

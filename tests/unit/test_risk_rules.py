@@ -245,6 +245,8 @@ def test_one_order_too_many_is_refused_and_a_replace_adds_none() -> None:
     assert verdict.text == (
         "3 orders may be working already, max_open_orders is 3: cancel some or raise the limit"
     )
+    one = MaxOpenOrders.from_config(1, SOURCE).check(build_new_order(), context(working=1))
+    assert one.text.startswith("1 order may be working already")
     assert rule.check(build_replace(), context(working=3)).margin == 0
 
 
