@@ -27,6 +27,7 @@ from types import FrameType
 import click
 import numpy as np
 import trio
+from paths import BENCHMARKS
 
 from botkit import Quote, Strategy
 from botkit.assembly import Plan, assemble, check
@@ -45,7 +46,7 @@ SYMBOL = "paper:BTC-EUR"
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 10_000_000
 SAMPLE_S = 0.0005
-IDLE = f"{Path(__file__).resolve()}:Empty"
+IDLE = f"{BENCHMARKS / 'engine.py'}:Empty"
 COMPONENTS = (
     "botkit/orders", "botkit/engine", "botkit/matching", "botkit/journal", "botkit/backtest",
     "botkit/model", "botkit/gate.py", "botkit/strategy.py", "botkit/portfolio.py",

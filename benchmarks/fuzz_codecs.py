@@ -16,17 +16,16 @@ import resource
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import trio
+from paths import ROOT
 
 from botkit.config import load
 from botkit.errors import VenueProtocolError
 from botkit.testing.simulation import simulate
 
-ROOT: Final = Path(__file__).parents[1]
 ODD: Final[tuple[Any, ...]] = (
     None, True, 0, -1, 1, 3, 2**31, 2**53, 2**63, 2**64, 10**30, -(10**30), 0.5, 1e-8, 1e308,
     float("nan"), float("inf"), "", "0", "1.5", "-1", "NaN", "x", "9" * 40, [], {}, [[]], [None],
