@@ -9,6 +9,7 @@ ends the run with 1 and is printed. Says how memory went.
 
 import argparse
 import contextlib
+import copy
 import importlib
 import json
 import pkgutil
@@ -82,6 +83,9 @@ class Bender:
     def _draw(self, below: int) -> int:
         return int(self._rng.integers(below))
 
+    def _odd(self) -> Any:
+        return copy.deepcopy(ODD[self._draw(len(ODD))])
+
     def _bent(self, frame: bytes) -> bytes:
         how = self._draw(10)
         if how == 0:
@@ -92,7 +96,7 @@ class Bender:
         try:
             tree = json.loads(frame)
         except ValueError:
-            return json.dumps(ODD[self._draw(len(ODD))]).encode()
+            return json.dumps(self._odd()).encode()
         for _ in range(1 + self._draw(3)):
             tree = self._bend(tree)
         return json.dumps(tree).encode()
@@ -100,14 +104,14 @@ class Bender:
     def _bend(self, tree: Any) -> Any:
         """Return `tree` with one thing in it changed, taken away, doubled or put in."""
         if not isinstance(tree, list | dict) or not tree or not self._draw(6):
-            return ODD[self._draw(len(ODD))]
+            return self._odd()
         keys: list[Any] = list(tree) if isinstance(tree, dict) else list(range(len(tree)))
         key = keys[self._draw(len(keys))]
         how = self._draw(8)
         if how == 0:
             del tree[key]
         elif how == 1 and isinstance(tree, list):
-            tree.insert(key, ODD[self._draw(len(ODD))])
+            tree.insert(key, self._odd())
         elif how == 1:
             tree[f"{key}x"] = tree[key]
         else:

@@ -87,6 +87,7 @@ def test_live_bot_trades_at_the_simulator_and_leaves_nothing(venue: str, tmp_pat
         told = last_word(simulator)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.startswith("LIVE  ")
+    assert "test-secret" not in ended.stdout + ended.stderr
     assert "Resting    nothing" in ended.stdout
     submitted = re.search(r"Orders +(\d+) submitted", ended.stdout)
     assert submitted

@@ -11,7 +11,7 @@ from botkit.shell import ExitCode
 from botkit.testing.simulation import simulate
 
 ROOT = Path(__file__).parents[2]
-VENUES = ("blinktrade", "finery")
+VENUES = ("blinktrade", "digifinex", "finery", "moonbase", "peatio")
 SCRIPT = """
 import sys
 from botkit.config import load
