@@ -14,6 +14,7 @@ from botkit.config import structure
 from botkit.errors import (
     ConfigError,
     FeedStaleError,
+    InvariantError,
     VenueAuthenticationError,
     VenueDisconnectedError,
     VenueError,
@@ -441,7 +442,7 @@ class DigiFinexVenue(DigiFinexMarketData):
 
     def replace(self, order: Approved[ReplaceOrder]) -> None:
         """Refuse: there is no replace here, and the gate lets none pass."""
-        raise NotImplementedError(f"{self.name} has no replace: cancel {order.request}")
+        raise InvariantError(f"{self.name} has no replace: {order.request.client_order_id}")
 
     def cancel(self, order: CancelOrder) -> None:
         """Send a cancel, ahead of everything that waits."""

@@ -1,5 +1,6 @@
 """One connection to Peatio, of either generation: sign in, books, heartbeat, and what is polled."""
 
+import abc
 import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -59,7 +60,7 @@ class _Decoder(Protocol):
         ...
 
 
-class Link:
+class Link(abc.ABC):
     """What both generations share. `desk` None: market data alone."""
 
     codec: _Decoder
@@ -115,9 +116,9 @@ class Link:
         except* VenueError as group:
             raise _first(group) from None
 
+    @abc.abstractmethod
     async def _tend(self) -> None:
         """Sign in, bring everything up, keep it up."""
-        raise NotImplementedError
 
     async def _read(self) -> None:
         decode, deliver, notices = self.codec.decode, self.deliver, self._notices

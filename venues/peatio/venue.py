@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Final
 from botkit.adapter import Network, Readiness, send_failed
 from botkit.clock import Clock
 from botkit.config import structure
-from botkit.errors import ConfigError, VenueAuthenticationError, VenueError, VenueUnreachableError
+from botkit.errors import (
+    ConfigError,
+    InvariantError,
+    VenueAuthenticationError,
+    VenueError,
+    VenueUnreachableError,
+)
 from botkit.model import (
     Approved,
     AskListing,
@@ -243,7 +249,7 @@ class PeatioVenue(PeatioMarketData):
 
     def replace(self, order: Approved[ReplaceOrder]) -> None:
         """Refuse: the venue has no replace, and the gate lets none pass."""
-        raise AssertionError(f"{self.name} has no replace: {order.request.client_order_id}")
+        raise InvariantError(f"{self.name} has no replace: {order.request.client_order_id}")
 
     def cancel(self, order: CancelOrder) -> None:
         """Send a cancel, ahead of everything that waits."""
