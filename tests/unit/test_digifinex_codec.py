@@ -527,3 +527,9 @@ def test_order_that_cannot_be_said_is_refused_with_what_can(
 
 def test_several_orders_are_canceled_by_one_call() -> None:
     assert cancel_parameters(["a", "b"]) == {"order_id": "a,b"}
+
+
+@pytest.mark.parametrize("text", ["1e999999999999999999", "-1e-999999999999999999", "NaN", "1e19"])
+def test_number_that_cannot_be_counted_with_is_a_protocol_error(text: str) -> None:
+    with pytest.raises(VenueProtocolError, match="found total"):
+        wire.exact(Decimal(text), "total")

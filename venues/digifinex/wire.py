@@ -431,9 +431,9 @@ def exact(value: Decimal, what: str) -> Decimal:
     _, digits, exponent = value.as_tuple()
     if (
         not isinstance(exponent, int)
-        or abs(value) > MOST
         or len(digits) > MOST_DIGITS
-        or exponent < -MOST_DIGITS
+        or abs(exponent) > MOST_DIGITS  # before the size is looked at, which may overflow
+        or abs(value) > MOST
     ):
         raise VenueProtocolError(
             f"digifinex: found {what} {str(value)[:SHOWN]}, allowed: a number up to {MOST} of at "
