@@ -153,15 +153,28 @@ def test_run_refuses_to_be_live_on_paper(cli: Cli) -> None:
     assert "nothing to be live on; leave --live out" in err
 
 
+REAL = """
+from venues.paper import PaperVenue
+
+
+class Kraken(PaperVenue):
+    def __init__(self, **terms):
+        super().__init__(**terms)
+        self.keeps_orders = True
+"""
+
+
 def test_run_does_not_trade_a_real_venue_unasked(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install(tmp_path, monkeypatch, "[botkit.venues]\nkraken = venues.paper:PaperVenue\n")
+    (tmp_path / "kraken_plugin.py").write_text(REAL)
+    install(tmp_path, monkeypatch, "[botkit.venues]\nkraken = kraken_plugin:Kraken\n")
 
-    code, out, err = cli("run", "unit.toml", "--set", "venues.paper.type=kraken")
+    code, out, err = cli("run", "unit.toml", "--set", "venues.paper.type=kraken", "--for", "1s")
 
     assert code == 2
-    assert "venues paper are real ones" in err
+    assert "cannot be had without its orders" in err
+    assert "add --live to send real orders" in err
     assert not out
 
 
