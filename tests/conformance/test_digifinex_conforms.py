@@ -1,17 +1,15 @@
 """DigiFinex's adapter, against its simulator, passes the suite that every adapter must pass."""
 
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import attrs
 import pytest
-import trustme
 from trio.testing import MockClock
 
 from botkit.testing import VenueUnderTest, check_venue
 from botkit.testing.simulated import open_simulated
+from tests.conformance.sockets import conform_over_tcp, conform_over_tls
 from tests.unit.digifinex_bench import case
 
 LACKS = {
@@ -44,26 +42,8 @@ async def test_digifinex_conforms_in_memory(
 
 
 async def test_digifinex_conforms_over_tcp() -> None:
-    @asynccontextmanager
-    async def open_digifinex() -> AsyncIterator[VenueUnderTest]:
-        async with open_simulated(case(pace=50.0), "tcp") as pair:
-            yield attrs.evolve(pair.subject, quiet_s=0.3)
-
-    await check_venue(open_digifinex)
+    await conform_over_tcp(case(pace=50.0))
 
 
 async def test_digifinex_conforms_over_tls() -> None:
-    authority = trustme.CA()
-    server_ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(server_ssl)
-    client_ssl = ssl.create_default_context()
-    authority.configure_trust(client_ssl)
-
-    @asynccontextmanager
-    async def open_digifinex() -> AsyncIterator[VenueUnderTest]:
-        async with open_simulated(
-            case(pace=50.0), "tls", server_ssl=server_ssl, client_ssl=client_ssl
-        ) as pair:
-            yield attrs.evolve(pair.subject, quiet_s=0.3)
-
-    await check_venue(open_digifinex)
+    await conform_over_tls(case(pace=50.0))

@@ -1,18 +1,16 @@
 """Finery's adapter, against Finery's simulator, passes the suite that every adapter must pass."""
 
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
-import attrs
 import pytest
-import trustme
 from trio.testing import MockClock
 
 from botkit.testing import VenueUnderTest, check_venue
 from botkit.testing.simulated import SimulatedVenueCase, open_simulated
+from tests.conformance.sockets import conform_over_tcp, conform_over_tls
 from venues.finery.simulator import FinerySimulator
 from venues.finery.venue import FineryVenue
 
@@ -51,26 +49,8 @@ async def test_finery_conforms_in_memory(reply_first: object, autojump_clock: Mo
 
 
 async def test_finery_conforms_over_tcp() -> None:
-    @asynccontextmanager
-    async def open_finery() -> AsyncIterator[VenueUnderTest]:
-        async with open_simulated(case(pace=50.0), "tcp") as pair:
-            yield attrs.evolve(pair.subject, quiet_s=0.3)
-
-    await check_venue(open_finery)
+    await conform_over_tcp(case(pace=50.0))
 
 
 async def test_finery_conforms_over_tls() -> None:
-    authority = trustme.CA()
-    server_ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(server_ssl)
-    client_ssl = ssl.create_default_context()
-    authority.configure_trust(client_ssl)
-
-    @asynccontextmanager
-    async def open_finery() -> AsyncIterator[VenueUnderTest]:
-        async with open_simulated(
-            case(pace=50.0), "tls", server_ssl=server_ssl, client_ssl=client_ssl
-        ) as pair:
-            yield attrs.evolve(pair.subject, quiet_s=0.3)
-
-    await check_venue(open_finery)
+    await conform_over_tls(case(pace=50.0))
