@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 __all__ = [
     "AlreadyRunningError",
+    "BeingSweptError",
     "BotkitError",
     "ConfigError",
     "DataError",
@@ -45,6 +46,10 @@ class ConfigError(BotkitError):
 
 class AlreadyRunningError(ConfigError):
     """Another process runs a bot of this name over the same `state_dir`."""
+
+
+class BeingSweptError(AlreadyRunningError):
+    """A guardian cancels what the bot's last run left: wait for it, then start."""
 
 
 class DataError(BotkitError):

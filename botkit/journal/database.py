@@ -7,14 +7,14 @@ entries, each with its `type`. The view `entry` shows them one by one to any SQL
 """
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from botkit.errors import AlreadyRunningError, ConfigError, JournalError
+from botkit.errors import ConfigError, JournalError
+from botkit.journal.lock import LockFile
 
 __all__ = [
     "LockFile",
@@ -82,38 +82,6 @@ def file_identity(path: Path) -> tuple[int, int]:
     """Return what tells the file at `path` from any other, also from a later one of its name."""
     found = os.stat(path)  # noqa: PTH116  half the time of Path.stat, at every commit
     return found.st_dev, found.st_ino
-
-
-class LockFile:
-    """Held by one process from opening until it closes or dies, however it dies."""
-
-    def __init__(self, path: Path, bot: str) -> None:
-        try:
-            # Nobody else may write there, whatever the umask: the control socket lies there too.
-            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            self._file = path.open("a+", encoding="ascii", errors="replace")
-        except OSError as exc:
-            raise JournalError(
-                f"{path}: cannot be written ({exc.strerror}); the bot keeps its journal there: "
-                "give it a state_dir that its user may write to"
-            ) from exc
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.seek(0)
-            pid = self._file.read(32).strip() or "unknown"
-            self._file.close()
-            raise AlreadyRunningError(
-                f"bot {bot!r} is running already, as process {pid}, and holds {path}: stop it, "
-                "or give this bot another name or state_dir"
-            ) from None
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Let the next one in. The file stays: removing it could remove another's lock."""
-        self._file.close()
 
 
 @contextlib.contextmanager
