@@ -16,6 +16,7 @@ from botkit.config import (
     Config,
     DryRunOptions,
     StrategyConfig,
+    found,
     load_plugin,
     load_strategy_class,
     strategy_key,
@@ -36,6 +37,7 @@ from botkit.strategy import HOOKS, Strategy
 __all__ = ["Plan", "PlannedStrategy", "assemble", "build_rules", "check", "replay_run_id"]
 
 NS_PER_S = 1_000_000_000
+GUARDIAN = "guardian"  # of a venue's options, what its guardian uses instead
 
 
 @attrs.frozen(kw_only=True)
@@ -114,12 +116,14 @@ def check(
     known: Sequence[str] = (),
     *,
     live: bool = False,
+    guardian: bool = False,
     now_ns: Callable[[], int] = wall_time_ns,
 ) -> Plan:
     """Find and build every plug-in of `config`; nothing connects.
 
-    Not `live`, a real venue gives its market data and nothing else: see `DryRunVenue`. `now_ns`
-    is the time that venues sign requests with.
+    Not `live`, a real venue gives its market data and nothing else: see `DryRunVenue`. The plan
+    of a `guardian` has venues alone, as it uses them: nothing of strategies is imported, and
+    nothing stands between it and its cancels. `now_ns` is the time that venues sign requests with.
 
     Raises
     ------
@@ -134,10 +138,21 @@ def check(
         except ConfigError as exc:
             problems.extend(exc.problems)
 
-    venues = {
-        name: attempt(partial(_build_venue, config, name, live=live, now_ns=now_ns))
-        for name in config.venues
-    }
+    def build_venues(*, guardian: bool) -> dict[str, Any]:
+        return {
+            name: attempt(
+                partial(_build_venue, config, name, live=live, guardian=guardian, now_ns=now_ns)
+            )
+            for name, table in config.venues.items()
+            if not guardian or GUARDIAN in table.options
+        }
+
+    venues = build_venues(guardian=False)
+    own = {} if problems else build_venues(guardian=True)  # in any case: a mistake shows at once
+    if guardian:
+        if problems:
+            raise ConfigError([config.located(problem) for problem in problems])
+        return Plan(config=config, live=live, venues={**venues, **own}, strategies=(), rules=())
     strategies = [attempt(partial(_plan_strategy, config, each)) for each in config.strategies]
     rules = attempt(partial(build_rules, config)) or ()
     if not known:  # else strategies may be missing, and what they trade
@@ -147,13 +162,21 @@ def check(
     return Plan(config=config, live=live, venues=venues, strategies=tuple(strategies), rules=rules)
 
 
-def _build_venue(config: Config, name: str, *, live: bool, now_ns: Callable[[], int]) -> Venue:
+def _build_venue(
+    config: Config, name: str, *, live: bool, guardian: bool, now_ns: Callable[[], int]
+) -> Venue:
     table = config.venues[name]
     source = f"{config.source}: venues.{name}"
     plugin: Any = load_plugin("botkit.venues", table.type, f"{source}.type")
     symbols = (symbol for each in config.strategies for symbol in each.symbols)
     market_data = getattr(plugin, "market_data", None)
     options = dict(table.options)
+    own = options.pop(GUARDIAN, {})
+    if not isinstance(own, Mapping):
+        raise ConfigError(f"{source}.{GUARDIAN}: found {found(own)}, allowed: a table of options")
+    if guardian:
+        options |= own
+        source = f"{source}.{GUARDIAN}"
     paper = options.pop("paper", {}) if market_data is not None else {}
     setup = VenueSetup(
         name=name,

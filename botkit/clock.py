@@ -4,12 +4,22 @@ This is the only module that may read the clock.
 """
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 import attrs
 import trio
 
-__all__ = ["BacktestClock", "Clock", "LiveClock", "cpu_time_ns", "monotonic_ns", "wall_time_ns"]
+__all__ = [
+    "BacktestClock",
+    "Clock",
+    "LiveClock",
+    "boot_time_ns",
+    "cpu_time_ns",
+    "monotonic_ns",
+    "wall_time_ns",
+]
 
 NS_PER_S: Final = 1_000_000_000
 FOREVER_S: Final = 1e6
@@ -27,6 +37,14 @@ def cpu_time_ns() -> int:
 
 monotonic_ns: Final = time.perf_counter_ns
 """Return nanoseconds since some moment, for measuring how long something takes."""
+
+
+boot_time_ns: Final[Callable[[], int]] = (
+    partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
+    if hasattr(time, "CLOCK_BOOTTIME")
+    else time.monotonic_ns
+)
+"""Return nanoseconds since the machine was started, those it slept through included (on Linux)."""
 
 
 class Clock(Protocol):

@@ -72,7 +72,8 @@ def _desk(config: Config, venue: str) -> tuple[AccountDesk[Any], str]:
             f"{config.source}: found venue {venue!r}, allowed: {', '.join(config.venues)}"
         )
     options = dict(table.options)
-    options.pop("paper", None)  # of the dry run
+    for key in ("paper", "guardian"):  # of the dry run; of a second process
+        options.pop(key, None)
     setup = VenueSetup(
         name=venue,
         options=options,

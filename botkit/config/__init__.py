@@ -6,6 +6,7 @@ from botkit.config.durations import Duration as Duration
 from botkit.config.durations import format_duration as format_duration
 from botkit.config.durations import parse_duration as parse_duration
 from botkit.config.emitting import emit as emit
+from botkit.config.guarding import GuardianConfig as GuardianConfig
 from botkit.config.loading import Reading as Reading
 from botkit.config.loading import examine as examine
 from botkit.config.loading import load as load

@@ -11,6 +11,7 @@ import attrs
 from botkit.config.durations import Duration, parse_duration
 from botkit.config.emitting import emit
 from botkit.config.environment import escaped
+from botkit.config.guarding import GuardianConfig
 from botkit.config.merging import ConfigFile, Origins
 from botkit.config.naming import IsName
 from botkit.config.secrets import masked, redacted
@@ -108,6 +109,8 @@ class BotConfig:
         What strategies hold from the start.
     flatten
         How positions are closed when an operator says so.
+    guardian
+        Who cancels what the bot leaves when it is killed.
     """
 
     name: str = attrs.field(validator=IsName())
@@ -127,6 +130,7 @@ class BotConfig:
     )
     opening: tuple[OpeningConfig, ...] = ()
     flatten: FlattenConfig = attrs.field(factory=FlattenConfig)
+    guardian: GuardianConfig = attrs.field(factory=GuardianConfig)
 
 
 @attrs.frozen(kw_only=True)

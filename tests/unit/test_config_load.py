@@ -117,7 +117,7 @@ def test_a_config_with_seven_mistakes_tells_seven(tmp_path: Path) -> None:
         'bot.clean_up: found 10 (integer), allowed: a duration as text such as "20ms"',
         (
             "bot.state_dri: unknown key, allowed: name, state_dir, clean_up, equity_every, "
-            "journal_synchronous, report_currency, rate_stale, opening, flatten; "
+            "journal_synchronous, report_currency, rate_stale, opening, flatten, guardian; "
             "did you mean 'state_dir'?"
         ),
         "venues.paper.type: missing, allowed: text",
