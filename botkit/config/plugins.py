@@ -1,12 +1,14 @@
 """Plug-ins found by name: entry points, modules and files, with errors that say what is there."""
 
+import functools
 import importlib.metadata
 import inspect
 import json
+import sys
 import traceback
 import urllib.parse
 import urllib.request
-from importlib.metadata import Distribution, EntryPoint
+from importlib.metadata import Distribution, EntryPoint, EntryPoints
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -33,7 +35,7 @@ Group = Literal[
 
 def names(group: Group) -> list[str]:
     """Return the names of every installed plug-in of `group`, sorted."""
-    return sorted({point.name for point in importlib.metadata.entry_points(group=group)})
+    return sorted(_installed(group).names)
 
 
 def load_plugin(group: Group, name: str, source: str) -> object:
@@ -50,7 +52,7 @@ def load_plugin(group: Group, name: str, source: str) -> object:
         No such name; several distributions have it; a folder shadows its package; it cannot be
         imported (the original error is the cause).
     """
-    points = importlib.metadata.entry_points(group=group, name=name)
+    points = tuple(_installed(group).select(name=name))
     if not points:
         known = names(group)
         raise ConfigError(
@@ -70,8 +72,30 @@ def load_plugin(group: Group, name: str, source: str) -> object:
     return member(module, point.attr, f"{source}: {what}")
 
 
+def _installed(group: Group) -> EntryPoints:
+    """Return the entry points of `group`; they are read again once a folder of the path changes."""
+    return _read(group, tuple((folder, _changed_ns(folder)) for folder in sys.path))
+
+
+@functools.lru_cache(maxsize=8)  # each name of a config would have every package read again
+def _read(group: Group, _: tuple[tuple[str, int], ...]) -> EntryPoints:
+    return importlib.metadata.entry_points(group=group)
+
+
+def _changed_ns(folder: str) -> int:
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def _owner(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
+    return _version(point.dist) if point.dist else "an unknown distribution"
+
+
+@functools.lru_cache(maxsize=64)  # name and version are parsed from a file, each time again
+def _version(dist: Distribution) -> str:
+    return f"{dist.name} {dist.version}"
 
 
 def import_plugin_module(module_name: str, what: str) -> ModuleType:

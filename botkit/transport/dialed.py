@@ -31,7 +31,9 @@ class _Body(httpx.AsyncByteStream):
 class DialedTransport(httpx.AsyncBaseTransport):
     """httpx over connections that `dial` makes, by httpcore's public network backend."""
 
-    def __init__(self, dial: Dial, ssl_context: ssl.SSLContext, limits: httpx.Limits) -> None:
+    def __init__(
+        self, dial: Dial, ssl_context: ssl.SSLContext | None, limits: httpx.Limits
+    ) -> None:
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=ssl_context,
             max_connections=limits.max_connections,

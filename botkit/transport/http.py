@@ -226,7 +226,9 @@ async def open_http(
     """
     target = Target.of(base_url, ("http", "https"))
     limits = limits or HttpLimits()
-    clients = _Clients(limits, ssl_context or ssl.create_default_context(), dial)
+    if ssl_context is None and (target.secure or dial is None):  # with a dial there is no proxy
+        ssl_context = ssl.create_default_context()
+    clients = _Clients(limits, ssl_context, dial)
     try:
         yield HttpLink(target, limits, headers or {}, clients)
     finally:
@@ -288,7 +290,9 @@ class _Clients:
     httpx has a limit of its own, but by a clock that does not follow trio's.
     """
 
-    def __init__(self, limits: HttpLimits, ssl_context: ssl.SSLContext, dial: Dial | None) -> None:
+    def __init__(
+        self, limits: HttpLimits, ssl_context: ssl.SSLContext | None, dial: Dial | None
+    ) -> None:
         self._limits = limits
         self._ssl_context = ssl_context
         self._dial = dial
@@ -305,6 +309,7 @@ class _Clients:
         if self._dial is not None:
             transport = DialedTransport(self._dial, self._ssl_context, limits)
             return httpx.AsyncClient(transport=transport, trust_env=False)
+        assert self._ssl_context is not None, "only a dialed link may do without TLS"
         try:
             return httpx.AsyncClient(
                 verify=self._ssl_context, limits=limits, timeout=httpx.Timeout(None)
