@@ -29,7 +29,17 @@ from botkit.engine.dispatch import Dispatcher
 from botkit.engine.riskview import ScopedRule
 from botkit.errors import ConfigError
 from botkit.model import Halted, Instrument
-from botkit.ports import Journal, RiskRule, RiskScope, SimulatedVenue, Venue, VenueRule, VenueSetup
+from botkit.orders import OrderTiming
+from botkit.ports import (
+    Journal,
+    Recovered,
+    RiskRule,
+    RiskScope,
+    SimulatedVenue,
+    Venue,
+    VenueRule,
+    VenueSetup,
+)
 from botkit.scope import CleanUpBudget
 from botkit.shell import Bot
 from botkit.strategy import HOOKS, Strategy
@@ -195,7 +205,19 @@ def _build_venue(
             f"{source}.type: {table.type!r} cannot be had without its orders, since it has no "
             "market_data(); add --live to send real orders"
         )
+    if live and table.account != "exclusive" and _is_nameless(venue):
+        raise ConfigError(
+            f"{source}.account: found {table.account!r}, allowed: 'exclusive' with --live, since "
+            f"{table.type} takes no order ids of ours, so that an order of a lost answer can only "
+            "be told by its side, price and quantity: trade on an account that nobody else trades "
+            'on, and say so by account = "exclusive"'
+        )
     return venue
+
+
+def _is_nameless(venue: Venue) -> bool:
+    """Tell whether its orders outlive us and do not carry ids of ours."""
+    return venue.keeps_orders and not venue.capabilities.client_order_ids
 
 
 def _plan_strategy(config: Config, table: StrategyConfig) -> PlannedStrategy:
@@ -324,14 +346,18 @@ def assemble(
     on_halt: Callable[[Halted], None] = tell_nobody,
     carried: Mapping[str, Mapping[str, str]] | None = None,
     keep_running: bool = False,
+    left_open: Sequence[Recovered] = (),
+    timing: OrderTiming | None = None,
 ) -> Bot:
     """Put the parts of `plan` around an engine.
 
     `on_halt` is told once the kill switch has tripped; `carried` is what rules left behind;
-    `keep_running` leaves a halted bot up for reducing orders.
+    `keep_running` leaves a halted bot up for reducing orders; `left_open` are orders of earlier
+    runs, which this one takes over; `timing` says how long answers may take.
     """
     config = plan.config
     used = dict.fromkeys(symbol for each in plan.strategies for symbol in each.config.symbols)
+    used |= dict.fromkeys(each.record.request.symbol for each in left_open)
     traded = {symbol: instruments[symbol] for symbol in used}
     dispatcher = make_dispatcher(journal, plan.venues, traded)
     engine = Engine(
@@ -353,6 +379,12 @@ def assemble(
             report_currency=config.bot.report_currency,
             rate_stale_ns=config.bot.rate_stale,
             flatten=config.bot.flatten,
+            timing=timing or OrderTiming(),
+            on_disconnect={name: venue.on_disconnect for name, venue in config.venues.items()},
+            listed=[name for name, venue in plan.venues.items() if venue.keeps_orders],
+            exclusive=[
+                name for name, venue in config.venues.items() if venue.account == "exclusive"
+            ],
         )
     )
     dispatcher.connect(engine.handle, lambda: engine.now_ns)
@@ -373,6 +405,7 @@ def assemble(
         dispatcher=dispatcher,
         clock=clock,
         budget=budget,
+        left_open=left_open,
     )
 
 

@@ -18,6 +18,7 @@ from botkit.engine import MISTAKES, Engine, StrategySlot
 from botkit.engine.dispatch import Dispatcher
 from botkit.model import Adjustment, CleanUpExpired, RunStarted, StopRequested, StrategyEnded
 from botkit.orders import Order
+from botkit.ports import Recovered
 from botkit.scope import CleanUpBudget, pull_orders
 
 __all__ = ["Bot", "ExitCode", "Stop", "run_bot"]
@@ -70,9 +71,17 @@ class Stop:
         await self._event.wait()
 
 
+def _nothing() -> None:
+    pass
+
+
 @attrs.define(kw_only=True, eq=False)
 class Bot:
-    """An engine with everything a run needs around it; `opening` is what it holds at the start."""
+    """An engine with everything a run needs around it.
+
+    `opening` is what it holds at the start, `left_open` the orders it takes over from earlier
+    runs; `taken_over` is called once both are in its journal.
+    """
 
     name: str
     run_id: str
@@ -81,6 +90,8 @@ class Bot:
     clock: Clock
     budget: CleanUpBudget
     opening: Sequence[Adjustment] = ()
+    left_open: Sequence[Recovered] = ()
+    taken_over: Callable[[], None] = _nothing
     stop: Stop = attrs.field(factory=Stop)
     running: dict[str, None] = attrs.field(factory=dict)
     """The strategies whose `run` has not ended, in the order they began."""
@@ -158,16 +169,20 @@ async def run_bot(bot: Bot, links: Callable[[], Awaitable[None]]) -> None:
 
 
 def _take_opening(bot: Bot) -> None:
-    """Book the opening inventory in one batch of the journal: the next run gets all, or none.
+    """Book the opening inventory and take over orders, in one batch of the journal.
 
-    Before the links, since a run that never became ready hands on what it was given as well.
+    The next run gets all of it, or none. Before the links, since a run that never became ready
+    hands on what it was given as well.
     """
     now_ns = bot.clock.now_ns()
-    stamped = [msgspec.structs.replace(each, receive_time_ns=now_ns) for each in bot.opening]
-    for adjustment in stamped[1:]:
-        bot.engine.later(adjustment)
+    opening: list[Adjustment | Recovered] = [*bot.opening, *bot.left_open]
+    stamped = [msgspec.structs.replace(each, receive_time_ns=now_ns) for each in opening]
+    for event in stamped[1:]:
+        bot.engine.later(event)
     if stamped:
         bot.engine.handle(stamped[0])
+    if not bot.engine.lifecycle.journal_fault:
+        bot.taken_over()
 
 
 async def _trade(bot: Bot, ready: trio.Event) -> None:

@@ -6,8 +6,8 @@ from typing import Final
 from botkit.cli.logs import format_time
 from botkit.cli.wording import plural
 from botkit.errors import ConfigError
-from botkit.journal import OpenRun, OrderRecord, SqliteJournal
-from botkit.ports import Venue
+from botkit.journal import OpenRun, SqliteJournal
+from botkit.ports import OrderRecord, Venue
 
 __all__ = ["settle_earlier_runs"]
 

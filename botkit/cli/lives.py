@@ -7,7 +7,7 @@ from typing import Any, Final
 import attrs
 import msgspec
 
-from botkit.journal import OrderFold, OrderRecord
+from botkit.journal import OrderFold
 from botkit.model import (
     CancelOrder,
     CleanUpExpired,
@@ -31,7 +31,7 @@ from botkit.model import (
     VenueStatus,
 )
 from botkit.portfolio.position import EXACT
-from botkit.ports import Checked, Held, JournalEntry, Traded
+from botkit.ports import Checked, Held, JournalEntry, OrderRecord, Traded
 
 __all__ = ["HELD", "REFUSED", "Life", "Lives", "average_px", "give_fee", "time_of"]
 

@@ -14,11 +14,11 @@ from botkit.cli.wording import plural
 from botkit.clock import wall_time_ns
 from botkit.control import Resolve
 from botkit.errors import AlreadyRunningError, BotkitError
-from botkit.journal import JournalReader, OpenRun, OrderRecord, SqliteJournal
+from botkit.journal import JournalReader, OpenRun, SqliteJournal
 from botkit.journal.database import journal_paths
 from botkit.model import ClientOrderId, Fill, OrdStatus, ResolveOrder
 from botkit.orders import Standing, standing_fill, standing_problem
-from botkit.ports import JournalEntry
+from botkit.ports import JournalEntry, OrderRecord
 
 __all__ = ["command"]
 

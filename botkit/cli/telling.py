@@ -7,8 +7,8 @@ import click
 from botkit.cli.choosing import BotChoice
 from botkit.cli.wording import plural
 from botkit.control import Done, OrderTold
-from botkit.journal import OrderRecord
 from botkit.model import OrdStatus
+from botkit.ports import OrderRecord
 from botkit.shell import ExitCode
 
 __all__ = ["how_to_clear", "may_rest", "order_text", "print_orders", "record_text", "tell_done"]

@@ -11,7 +11,7 @@ from botkit.config.dry_run import DryRunOptions
 from botkit.config.naming import NAME_PATTERN
 from botkit.config.plugins import Group, load_plugin, names
 from botkit.config.schema import Schemas, parameter_docs
-from botkit.config.sections import Config, StrategyConfig
+from botkit.config.sections import Config, StrategyConfig, VenueConfig
 from botkit.errors import ConfigError
 
 __all__ = ["document_schema"]
@@ -104,6 +104,8 @@ def _venues(schemas: Schemas) -> dict[str, Any]:
 
     def then(name: str, cls: Any) -> dict[str, Any]:
         schema = schemas.table(cls, type={"const": name})
+        for key in ("on_disconnect", "account"):
+            schema["properties"][key] = schemas.table(VenueConfig)["properties"][key]
         if hasattr(plugins[name], "market_data"):
             schema["properties"]["paper"] = schemas.of(DryRunOptions)
         return schema

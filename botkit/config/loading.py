@@ -116,6 +116,8 @@ def _with_name(key: str, keys: Sequence[str]) -> str:
 @attrs.frozen(kw_only=True)
 class _VenueTable:
     type: str = attrs.field(validator=attrs.validators.min_len(1))
+    on_disconnect: Literal["cancel", "keep"] = "cancel"
+    account: Literal["shared", "exclusive"] = "shared"
 
 
 @attrs.frozen(kw_only=True)
@@ -204,11 +206,20 @@ class _Reader:
         key = f"venues.{quote_key(name)}"
         if not re.fullmatch(NAME_PATTERN, name):
             self._object(key, f"found the name {found(name)}, allowed: {NAME_WORDS}")
-        is_table = isinstance(table, Mapping)
-        known = {"type": table["type"]} if is_table and "type" in table else {}
-        head = self._structured(_VenueTable, known if is_table else table, key)
-        options = {k: v for k, v in table.items() if k != "type"} if is_table else {}
-        return VenueConfig(name=name, type=head.type if head else "", options=options)
+        if not isinstance(table, Mapping):
+            self._structured(_VenueTable, table, key)
+            return VenueConfig(name=name, type="")
+        ours = {field.name for field in attrs.fields(_VenueTable)}
+        head = self._structured(_VenueTable, {k: table[k] for k in table if k in ours}, key)
+        if head is None:
+            return VenueConfig(name=name, type="")
+        return VenueConfig(
+            name=name,
+            type=head.type,
+            on_disconnect=head.on_disconnect,
+            account=head.account,
+            options={k: v for k, v in table.items() if k not in ours},
+        )
 
     def _strategies(
         self, tables: Any, venues: Mapping[str, VenueConfig], bot: BotConfig | None

@@ -135,11 +135,29 @@ class BotConfig:
 
 @attrs.frozen(kw_only=True)
 class VenueConfig:
-    """`[venues.NAME]`: which plug-in, and everything else in the table for the plug-in."""
+    """`[venues.NAME]`: which plug-in, what holds of every venue, and the rest for the plug-in.
+
+    Parameters
+    ----------
+    on_disconnect
+        What becomes of orders that rest when the link is lost, they are
+        canceled, or (`keep`) asked for and left. What a killed run has left is canceled anyway.
+    account
+        `exclusive`: nobody and nothing else trades on it, so an order that may be ours is ours.
+        Venues without client order ids need it for `--live`.
+    """
 
     name: str
     type: str
+    on_disconnect: Literal["cancel", "keep"] = "cancel"
+    account: Literal["shared", "exclusive"] = "shared"
     options: Mapping[str, Any] = attrs.field(factory=dict, repr=_masked_repr)
+
+    def terms(self) -> dict[str, str]:
+        """Return what holds of every venue, as far as it is not left as it is."""
+        told = {"on_disconnect": self.on_disconnect, "account": self.account}
+        usual = {"on_disconnect": "cancel", "account": "shared"}
+        return {key: value for key, value in told.items() if value != usual[key]}
 
 
 @attrs.frozen(kw_only=True)
@@ -217,7 +235,8 @@ class Config:
         tables: dict[str, Any] = {
             "bot": _without_empty(unstructure(self.bot)),
             "venues": {
-                name: {"type": venue.type, **venue.options} for name, venue in self.venues.items()
+                name: {"type": venue.type, **venue.terms(), **venue.options}
+                for name, venue in self.venues.items()
             },
             "strategies": [_without_empty(unstructure(each)) for each in self.strategies],
             "risk": self.risk,

@@ -5,7 +5,7 @@ another is handled is queued and handled after it, so a hook never sees half-app
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -17,6 +17,7 @@ from botkit.engine.flatten import Flattener
 from botkit.engine.guard import Guard
 from botkit.engine.lifecycle import MISTAKES, Lifecycle
 from botkit.engine.money import Money
+from botkit.engine.reconciling import Reconciler, VenueReviewed
 from botkit.engine.resolving import Resolver
 from botkit.engine.riskview import ScopedRule
 from botkit.engine.slot import TIMERS_MAX, Hook, StrategySlot
@@ -40,7 +41,7 @@ from botkit.model import (
 )
 from botkit.orders import Order, Orders, OrderTiming, shown_levels
 from botkit.portfolio import Portfolio
-from botkit.ports import Capabilities, FeeSchedule, Journal, RiskRule
+from botkit.ports import Capabilities, FeeSchedule, Journal, Recovered, RiskRule
 from botkit.scope import CleanUpBudget
 from botkit.strategy import Strategy
 
@@ -50,6 +51,7 @@ SPINNING: Final = (
     f"timers fired {TIMERS_MAX} times within a millisecond, the last {{!r}}; set them further apart"
 )
 
+Happening = Event | Recovered | OrderNotice | VenueReviewed
 Log = Callable[[str, str, Mapping[str, object]], None]
 """(level, message, fields): how the engine says something to a person."""
 
@@ -68,6 +70,9 @@ class EngineSettings:
     by venue, for fills whose fee is not told yet; `report_currency` None makes no total.
     `on_halt` is told once, after the cancels have left; `recall` takes back what `dispatch` has
     and has not handed to a venue; `carried` is what rules left behind at the last end.
+    `on_disconnect` says by venue what becomes of orders whose link was lost ("cancel" if not
+    said); `listed` are the venues whose orders are listed before anything trades; `exclusive`
+    those on whose account nobody else trades.
     """
 
     bot: str
@@ -88,6 +93,9 @@ class EngineSettings:
     report_currency: str | None = None
     rate_stale_ns: int = 60_000_000_000
     flatten: FlattenConfig = attrs.field(factory=FlattenConfig)
+    on_disconnect: Mapping[str, str] = attrs.field(factory=dict)
+    listed: Sequence[str] = ()
+    exclusive: Collection[str] = ()
 
 
 class Engine:
@@ -132,12 +140,13 @@ class Engine:
         }
         self.desk = OrderDesk(self)
         self.lifecycle = Lifecycle(self)
+        self.reconciler = Reconciler(self)
         self.money = Money(self)
         self.resolver = Resolver(self)
         self.guard = Guard(self)
         self.flattener = Flattener(self)
         self._timers = Timers()
-        self._queue: deque[Event | OrderNotice] = deque()
+        self._queue: deque[Happening] = deque()
         self._result: Any = None
         self._routes: dict[type, Route] = {
             Quote: self._on_quote,
@@ -151,6 +160,7 @@ class Engine:
             **dict.fromkeys(self.desk.actions, self._on_action),
             **self.desk.routes,
             **self.lifecycle.routes,
+            **self.reconciler.routes,
             **self.money.routes,
             **self.resolver.routes,
         }
@@ -164,14 +174,14 @@ class Engine:
 
     # --- the way in -------------------------------------------------------------------------
 
-    def handle(self, event: Event) -> None:
+    def handle(self, event: Event | Recovered) -> None:
         """Handle `event` and everything it gives rise to, then dispatch the commands."""
         if self.busy:
             self.later(event)
             return
         self.busy = True
         try:
-            following: Event | OrderNotice | None = event
+            following: Happening | None = event
             while following is not None:
                 now_ns = following.receive_time_ns
                 if now_ns >= self.next_due_ns:
@@ -310,14 +320,14 @@ class Engine:
         """Dispatch now what has gathered, in the middle of an event: for the kill switch."""
         self._dispatch(self.desk.take_outbox())
 
-    def later(self, event: "Event | OrderNotice") -> None:
+    def later(self, event: Happening) -> None:
         """Handle `event` after the one being handled."""
         self._queue.append(event)
         self.touched = True
 
     # --- run to completion ------------------------------------------------------------------
 
-    def _next(self) -> "Event | OrderNotice | None":
+    def _next(self) -> Happening | None:
         """Return the next event that arose; dispatch once there is none, None when all is done."""
         while self.touched:
             if self._queue:

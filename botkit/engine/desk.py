@@ -1,7 +1,6 @@
 """The order desk of the engine: requests on their way out, reports on their way in."""
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +11,7 @@ from botkit.engine.channel import Channel, Route
 from botkit.engine.dispatch import not_sent
 from botkit.engine.holding import Holding
 from botkit.engine.refusals import RefusalLog
+from botkit.engine.router import DeskRouter
 from botkit.errors import InvariantError
 from botkit.gate import Gate, refusal
 from botkit.model import (
@@ -43,6 +43,7 @@ from botkit.ports import Checked, Verdict
 
 if TYPE_CHECKING:
     from botkit.engine.core import Engine
+    from botkit.engine.slot import StrategySlot
 
 __all__ = ["OrderDesk", "OrderNotice"]
 
@@ -68,29 +69,6 @@ class Counts:
     cancels: int = 0
     fills: int = 0
     foreign: int = 0  # reports about orders that are not ours
-
-
-class DeskRouter:
-    """Sends what an order's own methods ask to the desk of the strategy that owns it."""
-
-    def __init__(self, engine: "Engine") -> None:
-        self._engine = engine
-        self._slots = engine.slots
-
-    def cancel(self, order: Order, *, at_once: bool = False) -> None:
-        """Cancel inside a hook; from a coroutine the owner's wish enters as an event."""
-        if self._engine.busy:
-            self._engine.desk.cancel_wanted(order, at_once=at_once)
-        else:
-            self._slots[order.strategy].desk.cancel(order, at_once=at_once)
-
-    def replace(self, order: Order, price: Decimal | None, qty: Decimal | None) -> None:
-        """Enter the owner's wish to replace."""
-        self._slots[order.strategy].desk.replace(order, price, qty)
-
-    async def closed(self, order: Order) -> None:
-        """Wait until the order is closed."""
-        await self._slots[order.strategy].desk.closed(order)
 
 
 class OrderDesk:
@@ -431,6 +409,7 @@ class OrderDesk:
         for report in reports:
             engine.journal.record(report)
         outcomes = engine.orders.on_listing(listing)
+        engine.reconciler.on_listing(listing)
         for report, outcome in zip(reports, outcomes, strict=False):  # then come the absent
             self._book(report, outcome)
         for outcome in outcomes[len(reports) :]:
@@ -463,6 +442,8 @@ class OrderDesk:
             self.counts.foreign += 1
             fields = {"report": msgspec.to_builtins(answer), "may_be": list(outcome.ambiguous)}
             engine.log("warning", "report about an order that is not ours", fields)
+            if isinstance(answer, ExecutionReport):
+                engine.reconciler.on_foreign(answer, outcome)
         if outcome.fill is not None:
             engine.portfolio.apply(outcome.fill)
             engine.guard.on_fill(outcome.fill)
@@ -480,7 +461,7 @@ class OrderDesk:
         """Tell the strategy: the fill first, then the order."""
         order, fill = outcome.order, outcome.fill
         if order is not None and fill is not None:
-            slot = self._engine.slots.get(order.strategy)
+            slot = self._owner(order)
             if slot is not None:
                 self._engine.call(slot, "on_fill", order, fill)
         if order is not None and outcome.changed:
@@ -508,17 +489,25 @@ class OrderDesk:
     def tell(self, order: Order) -> None:
         """Tell the strategy of a changed order; wake who waits; cancel what has no owner."""
         engine = self._engine
-        slot = engine.slots.get(order.strategy)
+        slot = self._owner(order)
         if slot is not None:
             engine.call(slot, "on_order", order)
         if self.onlookers:
             for look in tuple(self.onlookers.values()):
                 look()
+        if engine.reconciler.unsettled:
+            engine.reconciler.look(order)
         if order.is_open:
             if engine.lifecycle.stopping or slot is None or slot.ended:
                 self._cancel_orphan(order)
         elif self.close_waiters or self._asked_ns:
             self._forget(order)
+
+    def _owner(self, order: Order) -> "StrategySlot | None":
+        """Return the strategy to be told of `order`; None if nobody here knows of it."""
+        if order.orphaned or not self._engine.lifecycle.has_started:
+            return None
+        return self._engine.slots.get(order.strategy)
 
     def _forget(self, order: Order) -> None:
         """Wake who waits for the end of a closed order; keep no question about it."""

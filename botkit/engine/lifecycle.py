@@ -4,6 +4,8 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from botkit.engine.channel import Channel, Route
 from botkit.model import (
     Balance,
@@ -38,25 +40,29 @@ class Lifecycle:
     ----------
     stopping
         Why the run is ending; empty while it is not.
+    journal_fault
+        Why the journal cannot record; empty while it can.
     stop_wanted
         Why the shell should stop the run (a strategy failed under `on_error = "stop"`, or all
         of them have ended); empty while it should not.
     venue_status, balances, credit
         The latest word of each venue; of credit that of each counterparty, "" all together.
+    has_started
+        The strategies have been started.
     on_stop_wanted, on_ready
         Called when `stop_wanted` is set, and once when every venue is up for the first time.
     """
 
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
-        self._journal_fault = ""
+        self.journal_fault = ""
         self._paused: dict[str, str] = {}
         self.stopping = ""
         self.stop_wanted = ""
         self.on_stop_wanted: Notify = _nothing
         self.on_ready: Notify = _nothing
         self._is_ready = False
-        self._has_started = False
+        self.has_started = False
         self._feeds_ended: dict[str, bool] = {}
         self.venue_status: dict[str, VenueStatus] = {}
         self.balances: dict[tuple[str, str], Balance] = {}
@@ -82,7 +88,7 @@ class Lifecycle:
             return  # asked to stop before every venue was up
         engine.desk.start(event.run_id)
         self.refresh()
-        self._has_started = True
+        self.has_started = True
         engine.guard.start()
         for slot in engine.slots.values():
             engine.call(slot, "on_start")
@@ -112,7 +118,7 @@ class Lifecycle:
         if self.stopping:
             return
         engine = self._engine
-        if self._has_started:
+        if self.has_started:
             for slot in engine.slots.values():
                 engine.call(slot, "on_stop")
         self.stopping = event.reason or "no reason given"
@@ -194,8 +200,8 @@ class Lifecycle:
         status = self.venue_status.get(channel.instrument.venue)
         if self.stopping:
             return f"the bot is stopping: {self.stopping}"
-        if self._journal_fault:
-            return f"the journal cannot record: {self._journal_fault}"
+        if self.journal_fault:
+            return f"the journal cannot record: {self.journal_fault}"
         if status is None or not (status.order_entry and status.private):
             reason = status.reason if status is not None else "not connected yet"
             return f"{channel.instrument.venue} is not ready for orders: {reason}"
@@ -218,7 +224,33 @@ class Lifecycle:
             channel.suspended = f"{symbol} is suspended: {reason}"
             self.refresh()
 
-    def _on_venue_status(self, status: VenueStatus) -> None:
+    def _on_venue_status(self, told: VenueStatus) -> None:
+        reconciler = self._engine.reconciler
+        before = reconciler.told(told.venue)
+        was_private = before is not None and before.private
+        self._publish(reconciler.effective(told))
+        if was_private and not told.private:
+            lost = self._engine.orders.link_lost(told.venue, self._engine.now_ns)
+            reconciler.lost(told.venue, lost)
+            for order in lost:
+                self._engine.desk.tell(order)
+        elif told.private and not was_private:
+            reconciler.restored(told.venue)
+        self._tell_of(told.venue)
+
+    def review(self, venue: str) -> None:
+        """Work out anew what strategies may know of `venue`, and tell them if that has changed."""
+        told = self._engine.reconciler.told(venue)
+        if told is None:
+            return
+        now = msgspec.structs.replace(told, receive_time_ns=self._engine.now_ns)
+        status = self._engine.reconciler.effective(now)
+        if _facts(status) != _facts(self.venue_status[venue]):
+            self._publish(status)
+            self._tell_of(venue)
+
+    def _publish(self, status: VenueStatus) -> None:
+        """Let `status` hold from now on; strategies are told by `_tell_of`."""
         engine = self._engine
         before = self.venue_status.get(status.venue)
         self.venue_status[status.venue] = status
@@ -231,15 +263,13 @@ class Lifecycle:
             "venue up" if status.up else "venue not ready",
             {"venue": status.venue, "reason": status.reason},
         )
-        was_private = before is not None and before.private
-        if was_private and not status.private:
-            for order in engine.orders.link_lost(status.venue, engine.now_ns):
-                engine.desk.tell(order)
-        elif status.private and not was_private:
-            engine.orders.link_restored(status.venue, engine.now_ns)
-        if self._has_started:  # before, `on_start` has not set the strategies up
+
+    def _tell_of(self, venue: str) -> None:
+        """Tell the strategies of a venue's status, and the shell once every venue is up."""
+        engine = self._engine
+        if self.has_started:  # before, `on_start` has not set the strategies up
             for slot in list(engine.slots.values()):
-                engine.call(slot, "on_venue", status)
+                engine.call(slot, "on_venue", self.venue_status[venue])
         if not self._is_ready and self._all_up():
             self._is_ready = True
             self.on_ready()
@@ -268,7 +298,7 @@ class Lifecycle:
 
     def _on_journal_status(self, status: JournalStatus) -> None:
         engine = self._engine
-        self._journal_fault = "" if status.ok else status.reason
+        self.journal_fault = "" if status.ok else status.reason
         self.refresh()
         if status.ok:
             engine.log("warning", "the journal records again", {})
@@ -324,6 +354,10 @@ class Lifecycle:
             self._engine.desk.cancel_each(orders.working(strategy=target))
         else:
             self._engine.desk.cancel_each(orders.working(symbol=target or None))
+
+
+def _facts(status: VenueStatus) -> tuple[bool, bool, bool, str]:
+    return status.market_data, status.private, status.order_entry, status.reason
 
 
 def _said(command: OperatorCommand) -> dict[str, str]:

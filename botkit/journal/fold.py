@@ -5,7 +5,6 @@ one it is; it may rest as long as one of them may.
 """
 
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -26,7 +25,7 @@ from botkit.model import (
     SendFailed,
     VenueOrderId,
 )
-from botkit.ports import JournalEntry
+from botkit.ports import JournalEntry, OrderRecord, Recovered
 
 __all__ = ["OpenRun", "OrderFold", "OrderRecord"]
 
@@ -35,39 +34,11 @@ CLOSED: Final = frozenset(
 )
 
 
-class OrderRecord(msgspec.Struct, kw_only=True):
-    """One order as the journal last knew it.
-
-    `client_order_ids` are all it has had, `resting_ids` those under which it may still rest,
-    both oldest first; `venue_order_ids` are the venue's, each with the client order id it was
-    told for; `replace` is the last replace asked for, whatever became of it.
-    `ord_status` and `cum_qty` are the last told (PENDING_NEW and 0 if nothing was).
-    """
-
-    request: NewOrder
-    client_order_ids: list[ClientOrderId]
-    resting_ids: list[ClientOrderId]
-    venue_order_ids: dict[VenueOrderId, ClientOrderId] = msgspec.field(default_factory=dict)
-    ord_status: OrdStatus = OrdStatus.PENDING_NEW
-    cum_qty: Decimal = Decimal(0)
-    filled_qty: Decimal = Decimal(0)  # the sum of its fills; `cum_qty` may be ahead of it
-    replace: ReplaceOrder | None = None
-
-    @property
-    def may_rest(self) -> bool:
-        """True unless the venue said that it is over, or it surely never left us."""
-        return bool(self.resting_ids)
-
-    @property
-    def keep(self) -> bool:
-        """True if a person wants it to rest after the bot has gone."""
-        return self.request.keep
-
-
 class OpenRun(msgspec.Struct, kw_only=True, frozen=True):
     """A run whose orders may still rest: killed (`exit_code` None), or ended in doubt (3).
 
-    `orders` are those that may rest, in order of submission; kept ones are among them.
+    `orders` are those that may rest or whose fills are not all counted, in order of submission;
+    kept ones are among them.
     """
 
     run_id: str
@@ -80,8 +51,8 @@ class OpenRun(msgspec.Struct, kw_only=True, frozen=True):
 class OrderFold:
     """Takes journal entries in order and keeps what each order's state is.
 
-    Orders that are over are forgotten, unless `keep_closed`. Reports on orders that are not
-    ours, or forgotten, change nothing.
+    Orders that are over, with all their fills, are forgotten, unless `keep_closed`. Reports on
+    orders that are not ours, or forgotten, change nothing.
     """
 
     def __init__(self, orders: Iterable[OrderRecord] = (), *, keep_closed: bool = False) -> None:
@@ -99,12 +70,13 @@ class OrderFold:
             Refused: self._on_refused,
             CleanUpExpired: self._on_clean_up_expired,
             ResolveOrder: self._on_resolve,
+            Recovered: self._on_recovered,
         }
         for order in orders:
             self._add(order)
 
     def orders(self) -> list[OrderRecord]:
-        """Return the orders, first submitted first; without `keep_closed`, those that may rest."""
+        """Return the orders, first submitted first; without `keep_closed`, those not settled."""
         return list(self._orders.values())
 
     def apply(self, entry: JournalEntry) -> None:
@@ -128,6 +100,9 @@ class OrderFold:
     def _on_new(self, request: NewOrder) -> None:
         first = request.client_order_id
         self._add(OrderRecord(request=request, client_order_ids=[first], resting_ids=[first]))
+
+    def _on_recovered(self, recovered: Recovered) -> None:
+        self._add(msgspec.convert(msgspec.to_builtins(recovered.record), OrderRecord))  # a copy
 
     def _on_replace(self, request: ReplaceOrder) -> None:
         order = self._by_id.get(request.orig_client_order_id)
@@ -173,8 +148,9 @@ class OrderFold:
     def _on_fill(self, fill: Fill) -> None:
         order = self._by_id.get(fill.client_order_id)
         if order is not None:
-            order.filled_qty += fill.qty
+            order.fills.append(fill)
             order.cum_qty = max(order.cum_qty, order.filled_qty)
+            self._forget_settled(order)
 
     def _on_cancel_reject(self, reject: OrderCancelReject) -> None:
         if reject.response_to is RequestKind.REPLACE and reject.client_order_id is not None:
@@ -210,8 +186,10 @@ class OrderFold:
         """End an order under all its ids; what it filled besides comes as a fill."""
         order = self._by_id.get(word.client_order_id)
         if order is not None:
+            order.cum_qty = order.filled_qty
             for client_order_id in list(order.resting_ids):
                 self._end(order, client_order_id, word.ord_status)
+            self._forget_settled(order)
 
     def _drop_replace(self, client_order_id: ClientOrderId) -> None:
         """Forget the id a replace would have given; the order's first id is never one."""
@@ -226,7 +204,10 @@ class OrderFold:
         if order.resting_ids:
             return
         order.ord_status = status
-        if self._keep_closed:
+        self._forget_settled(order)
+
+    def _forget_settled(self, order: OrderRecord) -> None:
+        if self._keep_closed or not order.is_settled:
             return
         self._orders.pop(order.client_order_ids[0], None)
         for known in order.client_order_ids:

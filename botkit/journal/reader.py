@@ -14,9 +14,9 @@ import msgspec
 
 from botkit.errors import JournalError
 from botkit.journal.database import connect_read_only, explain, is_journal
-from botkit.journal.fold import OrderFold, OrderRecord
+from botkit.journal.fold import OrderFold
 from botkit.model import Fill
-from botkit.ports import JournalEntry
+from botkit.ports import JournalEntry, OrderRecord
 
 __all__ = ["JournalReader", "Run", "last_run_in", "read_batches", "read_runs"]
 

@@ -17,11 +17,11 @@ from botkit.journal.database import (
     file_identity,
     journal_paths,
 )
-from botkit.journal.fold import OpenRun, OrderFold, OrderRecord
+from botkit.journal.fold import OpenRun, OrderFold
 from botkit.journal.reader import LAST, read_batches
 from botkit.journal.run_hash import RunHash
 from botkit.model import EquityPoint, Refused, VenueStatus
-from botkit.ports import Checked, JournalEntry
+from botkit.ports import Checked, JournalEntry, OrderRecord
 
 __all__ = ["SqliteJournal"]
 

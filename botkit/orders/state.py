@@ -142,6 +142,7 @@ class Order:
     reduce_only: bool = False
     keep: bool = False
     is_held: bool = False  # counts, and is not sent: own orders in its way are being canceled
+    orphaned: bool = False  # left by an earlier run: its strategy does not know it
     cash_order_qty: Decimal | None = None  # quote currency to spend: then order_qty is a bound
     transact_time_ns: int = 0
     sequence: int = 0  # the bot's orders counted from 1

@@ -14,7 +14,6 @@ from botkit.model import (
     ClientOrderId,
     ExecType,
     ExecutionReport,
-    Fill,
     Instrument,
     NewOrder,
     OrderCancelReject,
@@ -27,17 +26,17 @@ from botkit.model import (
     Side,
     VenueOrderId,
 )
-from botkit.orders.counting import Ledger
 from botkit.orders.foreign import ForeignOrders, candidates
 from botkit.orders.groups import Group, Tally, VenueBook, in_creation_order
 from botkit.orders.pursuit import NEVER, OrderTiming, Pursuit, cancel_command
+from botkit.orders.recovering import restore
 from botkit.orders.resolving import vouched_fill, word_problem
 from botkit.orders.resting import meeting, reserved
 from botkit.orders.state import Desk, Order, Outcome, Replacing
 from botkit.orders.transitions import CLOSED, WORKING
 
 if TYPE_CHECKING:
-    from botkit.ports import Capabilities  # costs time that `import botkit` need not take
+    from botkit.ports import Capabilities, OrderRecord  # which `import botkit` need not load
 
 __all__ = ["Orders"]
 
@@ -156,30 +155,15 @@ class Orders:
             desk=self.desk,
         )
 
-    def recover(
-        self,
-        request: NewOrder,
-        instrument: Instrument,
-        *,
-        now_ns: int,
-        venue_order_id: VenueOrderId | None = None,
-        fills: Iterable[Fill] = (),
-    ) -> Order:
-        """Return an order a journal left open: UNKNOWN, `fills` counted already, to be asked for.
-
-        `venue_order_id` given means that the venue has acknowledged it.
-        """
-        order = self.add(request, instrument)
-        for fill in fills:
-            order.ledger = order.ledger or Ledger()
-            order.ledger.book(fill)
-            order.cum_qty += fill.qty
-            order.notional += fill.qty * fill.price
-            order.acknowledged = True
-        if venue_order_id is not None:
-            order.acknowledged = True
-            order.venue_order_ids = (venue_order_id,)
-            self._venues[instrument.venue].by_venue_id[venue_order_id] = order
+    def recover(self, record: "OrderRecord", instrument: Instrument, now_ns: int) -> Order:
+        """Return an order that an earlier run left open: UNKNOWN, its fills counted, asked for."""
+        order = self.add(record.request, instrument)
+        venue = _group(order).venue
+        restore(order, record, venue.capabilities, self._timing.ack_due_ns)
+        self._by_id.update(dict.fromkeys(order.aliases, order))
+        for venue_id in order.venue_order_ids:
+            venue.by_venue_id[venue_id] = order
+            self._foreign.claim(venue.name, venue_id)
         self._count(order)
         self._doubt(order, "left open by an earlier run", now_ns)
         return order
@@ -346,8 +330,12 @@ class Orders:
         return lost
 
     def link_restored(self, venue: str, now_ns: int) -> None:
-        """Ask again at once, without back-off, about every order at `venue` that is in doubt."""
+        """Ask again at once, without back-off, about every order at `venue` that is in doubt.
+
+        Cancels sent over the link that was lost count as not sent.
+        """
         for order in self._in_doubt(venue):
+            order.cancel_due_ns = 0
             self.pursuit.doubt(order, now_ns, now_ns)
 
     def mark_unknown(self, ids: Iterable[ClientOrderId], now_ns: int) -> list[Order]:

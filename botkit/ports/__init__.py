@@ -4,7 +4,14 @@ from botkit.ports.journal import Checked as Checked
 from botkit.ports.journal import Held as Held
 from botkit.ports.journal import Journal as Journal
 from botkit.ports.journal import JournalEntry as JournalEntry
+from botkit.ports.journal import OrderRecord as OrderRecord
+from botkit.ports.journal import Recovered as Recovered
 from botkit.ports.journal import Traded as Traded
+from botkit.ports.liveness import AttendedVenue as AttendedVenue
+from botkit.ports.liveness import Liveness as Liveness
+from botkit.ports.liveness import NativeCancel as NativeCancel
+from botkit.ports.liveness import Term as Term
+from botkit.ports.liveness import Watched as Watched
 from botkit.ports.risk import CarryingRule as CarryingRule
 from botkit.ports.risk import Checker as Checker
 from botkit.ports.risk import Finding as Finding
@@ -28,6 +35,7 @@ from botkit.ports.venue import FeeSchedule as FeeSchedule
 from botkit.ports.venue import Health as Health
 from botkit.ports.venue import RemarkingVenue as RemarkingVenue
 from botkit.ports.venue import SimulatedVenue as SimulatedVenue
+from botkit.ports.venue import StandbyVenue as StandbyVenue
 from botkit.ports.venue import Venue as Venue
 from botkit.ports.venue import VenuePlugin as VenuePlugin
 from botkit.ports.venue import VenueSetup as VenueSetup

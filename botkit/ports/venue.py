@@ -37,6 +37,7 @@ __all__ = [
     "Health",
     "RemarkingVenue",
     "SimulatedVenue",
+    "StandbyVenue",
     "Venue",
     "VenuePlugin",
     "VenueSetup",
@@ -170,6 +171,19 @@ class Venue(Protocol):
 
     def ask(self, question: AskStatus | AskListing) -> None:
         """Ask where one order stands, or for all of ours; the answer is delivered."""
+        ...
+
+
+@runtime_checkable
+class StandbyVenue(Protocol):
+    """A venue that can do something while it is not connected: cancel, and ask, by REST."""
+
+    async def stand_by(self, deliver: Deliver, clock: Clock) -> None:
+        """Until canceled, see to it that cancels and questions go, whether `run` is on or not.
+
+        Served beside all the runs of a venue; a `run` without it does it for its own length.
+        Raises no `VenueError`: what cannot be done is tried again.
+        """
         ...
 
 

@@ -25,6 +25,7 @@ from botkit.model import (
     FillSource,
     Instrument,
     NewOrder,
+    OrderListing,
     OrdStatus,
     ReplaceOrder,
     VenueOrderId,
@@ -63,6 +64,7 @@ class SlowVenue:
         self._deliver: Deliver | None = None
         self._clock: Clock | None = None
         self._orders: dict[ClientOrderId, NewOrder] = {}
+        self._listed = False
 
     @classmethod
     def from_setup(cls, setup: VenueSetup) -> "SlowVenue":
@@ -145,7 +147,21 @@ class SlowVenue:
             self.report(name, OrdStatus.CANCELED)
 
     def ask(self, question: AskStatus | AskListing) -> None:
-        """Never answer."""
+        """Answer the first question, for what rests at the start; no other."""
+        if isinstance(question, AskListing) and not self._listed:
+            self._listed = True
+            assert self._deliver is not None
+            assert self._clock is not None
+            now_ns = self._clock.now_ns()
+            self._deliver(
+                OrderListing(
+                    venue=self.name,
+                    listing_id=question.listing_id,
+                    began_ns=now_ns,
+                    complete=True,
+                    receive_time_ns=now_ns,
+                )
+            )
 
 
 def strategy_of(run: Run | None = None, **hooks: Callable[..., object]) -> type[Strategy]:

@@ -9,6 +9,7 @@ from botkit import Order
 from botkit.model import (
     AskListing,
     AskStatus,
+    CancelOrder,
     Balance,
     CancelAction,
     CleanUpExpired,
@@ -277,7 +278,13 @@ def test_a_lost_link_makes_orders_unknown_and_its_return_asks_at_once() -> None:
     again = {question.client_order_id for question in bench.rig.of(AskStatus)[-2:]}
     assert len(bench.rig.questions) > asked
     assert again == {"rig-run-1", "rig-run-2"}
-    assert bench.actor.of("on_venue") == [("on_venue", "paper", False), ("on_venue", "paper", True)]
+    assert bench.refusal(0) == "paper is not ready for orders: 2 orders of before not settled yet"
+    canceled = {command.client_order_id for command in bench.rig.of(CancelOrder)}
+    assert canceled == {"rig-run-1", "rig-run-2"}
+    for number, order in enumerate(bench.orders[:2]):
+        assert bench.actor.of("on_venue")[-1] == ("on_venue", "paper", False)
+        bench.rig.report(order, OrdStatus.CANCELED, 62 + number)
+    assert bench.actor.of("on_venue")[-1] == ("on_venue", "paper", True)
     assert bench.refusal(0) == ""
 
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from botkit.journal import OrderFold, OrderRecord
+from botkit.journal import OrderFold
 from botkit.model import (
     CleanUpExpired,
     ClientOrderId,
@@ -22,7 +22,7 @@ from botkit.model import (
     VenueOrderId,
     VenueStatus,
 )
-from botkit.ports import JournalEntry
+from botkit.ports import JournalEntry, OrderRecord
 
 SYMBOL = "kestrel:BTC-EUR"
 FIRST, SECOND, THIRD = (ClientOrderId(f"demo-r1-{n}") for n in (1, 2, 3))

@@ -18,6 +18,7 @@ from botkit.model import (
     Side,
     VenueOrderId,
 )
+from botkit.ports import OrderRecord
 from tests.unit.order_bench import (
     BTC,
     DIM,
@@ -226,9 +227,15 @@ def test_an_order_recovered_from_a_journal_is_unknown_with_its_fills(bench: Benc
         price=Decimal(99),
         exec_id=ExecId("e1"),
     )
-    order = bench.orders.recover(
-        request, BTC, now_ns=100 * S, venue_order_id=VenueOrderId("v1"), fills=[fill]
+    name = request.client_order_id
+    record = OrderRecord(
+        request=request,
+        client_order_ids=[name],
+        resting_ids=[name],
+        venue_order_ids={VenueOrderId("v1"): name},
+        fills=[fill],
     )
+    order = bench.orders.recover(record, BTC, 100 * S)
     assert [status_of(order), order.cum_qty, order.avg_px] == [OrdStatus.UNKNOWN, 4, 99]
     assert bench.orders.leaves(BTC.symbol, Side.BUY) == 6
     again = bench.say(
@@ -246,7 +253,9 @@ def test_a_recovered_order_that_was_never_acknowledged_can_be_absent(bench: Benc
         side=Side.BUY,
         order_qty=Decimal(10),
     )
-    order = bench.orders.recover(request, BTC, now_ns=100 * S)
+    name = request.client_order_id
+    record = OrderRecord(request=request, client_order_ids=[name], resting_ids=[name])
+    order = bench.orders.recover(record, BTC, 100 * S)
     assert bench.listed(100) == bench.listed(101) == []
     bench.listed(106)
     assert status_of(order) is OrdStatus.REJECTED

@@ -187,12 +187,13 @@ async def test_a_venue_that_comes_up_after_the_stop_starts_nothing(
     autojump_clock: MockClock,
 ) -> None:
     calls: list[str] = []
-    ran = build(strategy_of(on_start=lambda _: calls.append("on_start")), venues=(SlowVenue(),))
+    venue = SlowVenue()
+    ran = build(strategy_of(on_start=lambda _: calls.append("on_start")), venues=(venue,))
     ran.bot.stop.note("a signal before anything")  # heard, and nobody has been woken yet
 
     async def links() -> None:
         ran.bot.stop.request("a signal")
-        await serve_links(ran.bot.engine, [SlowVenue()], ran.bot.clock)
+        await serve_links(ran.bot.engine, [venue], ran.bot.clock)
 
     await run_bot(ran.bot, links)
 
