@@ -26,6 +26,7 @@ class AlertKind(StrEnum):
     RECONNECT = "reconnect"
     IN_DOUBT = "in_doubt"  # orders are UNKNOWN
     STRATEGY_FAILURE = "strategy_failure"
+    GUARDIAN = "guardian"  # it has died, or had to act
 
 
 def _is_web_address(instance: object, attribute: "attrs.Attribute[Secret]", value: Secret) -> None:

@@ -27,6 +27,12 @@ class Dispatcher:
 
     A new order or replace that cannot be recorded is not sent: its owner is told so. A cancel
     or a question always goes.
+
+    Attributes
+    ----------
+    lease
+        Asked as the last thing before a new order or replace is handed over: why it may not be;
+        empty if it may. A bot that nobody guards has none.
     """
 
     def __init__(
@@ -36,6 +42,7 @@ class Dispatcher:
         self._venues = venues
         self._venue_of = {symbol: venues[it.venue] for symbol, it in instruments.items()}
         self._faulty = False
+        self.lease: Callable[[], str] | None = None
         self._deliver: Callable[[Event], None] = _nowhere
         self._now_ns: Callable[[], int] = _never
 
@@ -71,6 +78,9 @@ class Dispatcher:
         if isinstance(command, CancelOrder):
             self._venue_of[command.symbol].cancel(command)
         elif isinstance(command, Approved):
+            if self.lease is not None and (why := self.lease()):
+                self._deliver(not_sent(command.request, f"not sent: {why}", self._now_ns()))
+                return
             venue = self._venue_of[command.request.symbol]
             if isinstance(command.request, NewOrder):
                 venue.submit(command)

@@ -10,7 +10,16 @@ from botkit.config import AlertKind
 from botkit.model import Halted, StrategyEnded, VenueStatus
 from botkit.orders import Order
 
-__all__ = ["Alert", "Severity", "disconnected", "failed", "halted", "in_doubt", "reconnected"]
+__all__ = [
+    "Alert",
+    "Severity",
+    "disconnected",
+    "failed",
+    "guarding",
+    "halted",
+    "in_doubt",
+    "reconnected",
+]
 
 Severity = Literal["info", "success", "warning", "failure"]
 NS_PER_S: Final = 1_000_000_000
@@ -95,6 +104,19 @@ def in_doubt(orders: Sequence[Order], time_ns: int) -> Alert:
             *(_order_line(order) for order in orders[:ORDERS_NAMED]),
             *([f"... and {more} more"] if more > 0 else []),
         ),
+        time_ns=time_ns,
+    )
+
+
+def guarding(
+    headline: str, lines: Sequence[str], time_ns: int, *, severity: Severity = "failure"
+) -> Alert:
+    """Return an alert of a guardian, or that there is none any more."""
+    return Alert(
+        kind=AlertKind.GUARDIAN,
+        severity=severity,
+        headline=headline,
+        lines=tuple(lines),
         time_ns=time_ns,
     )
 

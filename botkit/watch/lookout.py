@@ -118,6 +118,11 @@ class Lookout:
             if self._page is not None:
                 nursery.start_soon(self._page.serve)
 
+    def tell(self, alert: Alert) -> None:
+        """Have `alert` sent, if there is anybody to be told."""
+        if self._alerts is not None:
+            self._alerts.tell(alert, trio.current_time())
+
     def ended(self, code: ExitCode, lines: Sequence[str]) -> None:
         """Take note of how the run has ended: the last words."""
         self._last_words = self._stop_alert(f"ended with exit code {int(code)}", lines, code=code)
