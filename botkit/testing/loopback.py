@@ -35,7 +35,6 @@ from botkit.transport import open_server
 __all__ = ["SeenOrder", "SimulatedExchange", "open_exchange"]
 
 FAR: Final = {Side.BUY: Decimal("0.8"), Side.SELL: Decimal("1.25")}  # of the price there
-TRADERS: Final = "the venue's own traders"
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -106,7 +105,7 @@ class SimulatedExchange:
         self._seen: dict[int, SeenOrder] = {}
         self._planting = False
         self._members = {member.name for member in simulator.members}
-        simulator.market.listen(self._on_events)
+        simulator.market.exchange.observe(self._on_events)
 
     def now_ns(self) -> int:
         """Return the time now."""

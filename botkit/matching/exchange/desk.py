@@ -1,6 +1,7 @@
 """What changes the exchange: trades, rests, cancels; each change is told as events."""
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from botkit.matching.exchange.checks import Numbers
@@ -48,6 +49,7 @@ class Desk:
     def __init__(self, self_trade: SelfTradeRule, counterparties: Counterparties | None) -> None:
         self.now_ns = 0
         self.counterparties = counterparties
+        self.observers: list[Callable[[Sequence[ExchangeEvent]], None]] = []
         self._self_trade = self_trade
         self._events: list[ExchangeEvent] = []
         self._touched: dict[Holding, None] = {}
@@ -80,6 +82,8 @@ class Desk:
         """Return the events of this call, balances last."""
         self.tell_balances()
         events, self._events = self._events, []
+        for observe in self.observers:
+            observe(events)
         return events
 
     def touch(self, holding: Holding) -> None:

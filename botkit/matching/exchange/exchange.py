@@ -1,7 +1,7 @@
 """A price-time exchange for simulators: accounts, orders in, events out."""
 
 from bisect import insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -77,6 +77,13 @@ class Exchange:
         """When the next open order ends by itself; None if none does."""
         self._forget_closed()
         return self._expiring[0][0] if self._expiring else None
+
+    def observe(self, observer: Callable[[Sequence[ExchangeEvent]], None]) -> None:
+        """Have `observer` called with the events of every call from now on, before it returns.
+
+        For whoever must know what is true: a simulator may tell its clients later, or never.
+        """
+        self._desk.observers.append(observer)
 
     def open_account(
         self,
