@@ -8,8 +8,6 @@ be stalled, cut after so many bytes, or turned into a black hole. All waiting is
 import collections
 import math
 import operator
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import attrs
 import trio
@@ -20,20 +18,31 @@ WINDOW = 65_536
 
 
 class _Signal:
-    """Wakes every task that waits for something to change on a link."""
+    """Wakes the tasks that wait for something to change on a link, or on one pipe of it."""
 
     def __init__(self) -> None:
-        self._event = trio.Event()
+        self._waited_for: dict[int, trio.Event] = {}  # by id of the pipe
 
     def set(self) -> None:
         """Wake all who wait now."""
-        self._event.set()
-        self._event = trio.Event()
+        for event in self._waited_for.values():
+            event.set()
+        self._waited_for.clear()
 
-    async def wait(self, until: float) -> None:
+    def set_for(self, pipe: "Pipe") -> None:
+        """Wake the reader or the sender of `pipe`, whichever waits."""
+        event = self._waited_for.pop(id(pipe), None)
+        if event is not None:
+            event.set()
+
+    async def wait(self, pipe: "Pipe", until: float) -> None:
         """Return when set, at the latest at `until` on trio's clock."""
+        event = self._waited_for.setdefault(id(pipe), trio.Event())
+        if until == math.inf:  # most waits: a scope costs as much as the wait itself
+            await event.wait()
+            return
         with trio.move_on_at(until):
-            await self._event.wait()
+            await event.wait()
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -89,7 +98,7 @@ class Pipe:
         self._held += size
         if size and not self.black_hole:
             self._chunks.append((self._due(), data[:size]))
-        self._signal.set()
+        self._signal.set_for(self)
         return size
 
     def get(self, max_bytes: int | None) -> bytes | None:
@@ -97,10 +106,10 @@ class Pipe:
 
         Raises `trio.BrokenResourceError` once a reset has arrived and all before it was read.
         """
-        if not self.readable:
+        now = trio.current_time()
+        if self.next_event_at() > now:
             return None
         taken = bytearray()
-        now = trio.current_time()
         while self._chunks and self._chunks[0][0] <= now and len(taken) != max_bytes:
             due, chunk = self._chunks.popleft()
             size = len(chunk) if max_bytes is None else max_bytes - len(taken)
@@ -109,7 +118,7 @@ class Pipe:
             taken += chunk[:size]
         self._held -= len(taken)
         if taken:
-            self._signal.set()
+            self._signal.set_for(self)
         elif self.broken:
             raise trio.BrokenResourceError("connection reset by the other side")
         return bytes(taken)
@@ -165,7 +174,7 @@ class Pipe:
 
     async def wait(self, until: float) -> None:
         """Return when something changed on the link, at the latest at `until`."""
-        await self._signal.wait(until)
+        await self._signal.wait(self, until)
 
     def _next_due(self) -> float:
         return self._chunks[0][0] if self._chunks else min(self._ends_at, self._breaks_at)
@@ -173,6 +182,22 @@ class Pipe:
     def _due(self) -> float:
         self._last_due = max(self._last_due, trio.current_time() + self.latency_s)
         return self._last_due
+
+
+class _Turn:
+    """Lets one task in at a time. A class, not a generator: every frame passes it twice."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._busy = False
+
+    def __enter__(self) -> None:
+        if self._busy:
+            raise trio.BusyResourceError(f"another task is about to {self._what} on this stream")
+        self._busy = True
+
+    def __exit__(self, *_: object) -> None:
+        self._busy = False
 
 
 class MemoryStream(trio.abc.HalfCloseableStream):
@@ -183,7 +208,8 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         self._incoming = incoming
         self._closed = False
         self._finished = False
-        self._busy = {"send": False, "receive": False}
+        self._sending = _Turn("send")
+        self._receiving = _Turn("receive")
 
     @property
     def has_ended(self) -> bool:
@@ -192,7 +218,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of `data`, waiting for room in the window."""
-        with self._alone("send"):
+        with self._sending:
             await trio.lowlevel.checkpoint()
             rest = bytes(data)
             self._check_sending()
@@ -205,7 +231,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait for room in the window."""
-        with self._alone("send"):
+        with self._sending:
             await trio.lowlevel.checkpoint()
             self._check_sending()
             while self._outgoing.full:
@@ -216,19 +242,19 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         """Return what has arrived, b"" once the other side has closed."""
         if max_bytes is not None and operator.index(max_bytes) < 1:
             raise ValueError(f"max_bytes is {max_bytes}, at least 1 is needed")
-        with self._alone("receive"):
-            await trio.lowlevel.checkpoint()
-            while True:
-                if self._closed:
-                    raise trio.ClosedResourceError("this end was closed")
-                received = self._incoming.get(max_bytes)
-                if received is not None:
-                    return received
+        with self._receiving:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            if (received := self._arrived(max_bytes)) is not None:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                return received
+            while received is None:
                 await self._incoming.wait(self._incoming.next_event_at())
+                received = self._arrived(max_bytes)
+            return received
 
     async def send_eof(self) -> None:
         """Say that nothing more will be sent; receiving goes on."""
-        with self._alone("send"):
+        with self._sending:
             await trio.lowlevel.checkpoint()
             if self._closed:
                 raise trio.ClosedResourceError("this end was closed")
@@ -250,6 +276,11 @@ class MemoryStream(trio.abc.HalfCloseableStream):
             self._outgoing.reset(drop=True)
             self._incoming.leave()
 
+    def _arrived(self, max_bytes: int | None) -> bytes | None:
+        if self._closed:
+            raise trio.ClosedResourceError("this end was closed")
+        return self._incoming.get(max_bytes)
+
     def _check_sending(self) -> None:
         if self._closed or self._finished:
             raise trio.ClosedResourceError("this end was closed for sending")
@@ -263,16 +294,6 @@ class MemoryStream(trio.abc.HalfCloseableStream):
             self._incoming.reset(drop=False)
         elif self._outgoing.reader_left and not self._outgoing.black_hole:
             self._incoming.reset(drop=False)
-
-    @contextmanager
-    def _alone(self, what: str) -> Iterator[None]:
-        if self._busy[what]:
-            raise trio.BusyResourceError(f"another task is about to {what} on this stream")
-        self._busy[what] = True
-        try:
-            yield
-        finally:
-            self._busy[what] = False
 
 
 @attrs.define(kw_only=True, eq=False)
