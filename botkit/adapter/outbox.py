@@ -1,6 +1,8 @@
 """Requests on their way from the engine to one venue's transport: cancels first."""
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import trio
@@ -30,12 +32,15 @@ class Outbox:
     at once as not sent and a question gets no answer. Cancels overtake everything; a second
     cancel of an order that waits here still is left out. A new order that is canceled while it
     waits here is given back as not sent, and its cancel dropped: it would find no order.
+
+    Under `standing_by` cancels and questions pass though it is closed: there is a road for them.
     """
 
     def __init__(self, deliver: Deliver, *, reason: str = DOWN) -> None:
         self._deliver = deliver
         self._reason = reason
         self._is_open = False
+        self._is_standing = False
         self._cancels: dict[ClientOrderId, CancelOrder] = {}
         self._others: deque[Outgoing] = deque()
         self._news = trio.Event()
@@ -47,18 +52,34 @@ class Outbox:
         """Let requests pass."""
         self._is_open = True
 
+    @contextmanager
+    def standing_by(self) -> Iterator[None]:
+        """Let cancels and questions pass for the length of the block, closed or not."""
+        self._is_standing = True
+        try:
+            yield
+        finally:
+            self._is_standing = False
+            self.close(self._reason)
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether somebody stands by."""
+        return self._is_standing
+
     def close(self, reason: str = DOWN) -> None:
-        """Let nothing pass any more; give back what had not been taken, for `reason`."""
+        """Let no order pass any more; give back what had not been taken, for `reason`."""
         self._is_open, self._reason = False, reason
         waiting = [*self._cancels.values(), *self._others]
         self._cancels.clear()
         self._others.clear()
         for request in waiting:
-            self._give_back(request)
+            self.put(request)
 
     def put(self, request: Outgoing) -> None:
         """Take a request; it is sent, or given back, later."""
-        if not self._is_open:
+        may_stand = self._is_standing and not isinstance(request, NewOrder | ReplaceOrder)
+        if not (self._is_open or may_stand):
             self._give_back(request)
             return
         if isinstance(request, CancelOrder):

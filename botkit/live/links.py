@@ -10,7 +10,7 @@ from botkit.clock import Clock
 from botkit.engine import Engine
 from botkit.errors import VenueAuthenticationError, VenueDisconnectedError, VenueError
 from botkit.model import Tick, VenueStatus
-from botkit.ports import Venue
+from botkit.ports import StandbyVenue, Venue
 from botkit.transport import BudgetedVenue, supervise
 
 __all__ = ["serve_links", "serve_timers"]
@@ -63,22 +63,37 @@ async def _serve_venue(
             told[:] = [str(loss)]
             engine.handle(_down(venue, f"the link was lost: {loss}", clock))
 
-    try:
-        await supervise(
-            lambda: venue.run(engine.handle, clock),
-            name=venue.name,
-            rng=rng,
-            budget=venue.connect_budget if isinstance(venue, BudgetedVenue) else None,
-            on_loss=lost,
-            fatal=(VenueAuthenticationError,),  # a frame we cannot read may come right anew
-        )
-        failure: Exception = VenueDisconnectedError(f"{venue.name} ended its link by itself")
-    except Exception as exc:  # noqa: BLE001  raised again once the other venues are done
-        failure = exc
-    failures.append(failure)
-    reason = f"the link to {venue.name} failed: {failure}"
-    engine.handle(_down(venue, reason, clock))
-    engine.lifecycle.want_stop(reason)
+    async with trio.open_nursery() as nursery:
+        if isinstance(venue, StandbyVenue):  # goes on after `run` has ended: orders may rest
+            await nursery.start(_stand_by, venue, engine, clock)
+        try:
+            await supervise(
+                lambda: venue.run(engine.handle, clock),
+                name=venue.name,
+                rng=rng,
+                budget=venue.connect_budget if isinstance(venue, BudgetedVenue) else None,
+                on_loss=lost,
+                fatal=(VenueAuthenticationError,),  # a frame we cannot read may come right anew
+            )
+            failure: Exception = VenueDisconnectedError(f"{venue.name} ended its link by itself")
+        except Exception as exc:  # noqa: BLE001  raised again once the other venues are done
+            failure = exc
+        failures.append(failure)
+        reason = f"the link to {venue.name} failed: {failure}"
+        engine.handle(_down(venue, reason, clock))
+        engine.lifecycle.want_stop(reason)
+
+
+async def _stand_by(
+    venue: StandbyVenue,
+    engine: Engine,
+    clock: Clock,
+    *,
+    task_status: "trio.TaskStatus[None]" = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Let a venue stand by; it knows that it does before `run` is called."""
+    task_status.started()
+    await venue.stand_by(engine.handle, clock)
 
 
 def _down(venue: Venue, reason: str, clock: Clock) -> VenueStatus:

@@ -62,6 +62,9 @@ class Liveness:
         From the wish to cancel until the venue has answered, over a road that is up.
     cancel_while_down
         The same by REST while the streaming link is down; None: there is no such road.
+    cancels_at_once
+        How many orders one such call, or those that may be under way together, can end; None:
+        as many as there are.
     connect
         From an attempt to connect until orders can be sent and canceled by it.
     prepare
@@ -79,6 +82,7 @@ class Liveness:
     cancel_while_down: tuple[Term, ...] | None
     connect: tuple[Term, ...]
     prepare: tuple[Term, ...]
+    cancels_at_once: int | None = None
     native: NativeCancel | None = None
     budgets: tuple[str, ...] = ()
     deadlines: tuple[Term, ...] = ()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import trio
 
+from botkit.adapter import first_of
 from botkit.errors import (
     FeedStaleError,
     VenueAuthenticationError,
@@ -98,7 +99,7 @@ class Connection:
                     nursery.start_soon(also)
                 await self.read()
         except* VenueError as group:
-            raise _first(group) from None
+            raise first_of(group) from None
 
     async def read(self) -> None:
         """Give on what comes until the link ends."""
@@ -131,8 +132,8 @@ class Connection:
             await trio.sleep(self.options.beat_every / NS_PER_S)
             req_id = self.codec.next_id()
             beaten = self._beaten[req_id] = trio.Event()
-            await self.send(wire.encode(outbound.TestRequest(test_req_id=req_id)), urgent=True)
-            with trio.move_on_after(within_s):
+            with trio.move_on_after(within_s):  # its turn to be sent included
+                await self.send(wire.encode(outbound.TestRequest(test_req_id=req_id)), urgent=True)
                 await beaten.wait()
             del self._beaten[req_id]
             if not beaten.is_set():
@@ -253,9 +254,3 @@ class _Answer:
     def __init__(self) -> None:
         self.come = trio.Event()
         self.reply: wire.Reply | None = None
-
-
-def _first(group: BaseExceptionGroup[VenueError]) -> BaseException:
-    """Return the first of what went wrong."""
-    found = group.exceptions[0]
-    return _first(found) if isinstance(found, BaseExceptionGroup) else found

@@ -8,17 +8,16 @@ from typing import Final
 
 import trio
 
-from botkit.adapter import Network, Readiness, send_failed
+from botkit.adapter import Network, Readiness, attended, send_failed
 from botkit.clock import Clock
 from botkit.config import structure
-from botkit.errors import OrderOutcomeUnknownError, VenueError
+from botkit.errors import VenueError
 from botkit.model import (
     Approved,
     AskListing,
     AskStatus,
     CancelOrder,
     Event,
-    ExecutionReport,
     FeedGap,
     FillSource,
     Instrument,
@@ -27,14 +26,15 @@ from botkit.model import (
     ReplaceOrder,
     TimeInForce,
 )
-from botkit.ports import Capabilities, Deliver, FeeSchedule, VenueSetup
+from botkit.ports import Capabilities, Deliver, FeeSchedule, Liveness, VenueSetup
 from botkit.transport import Budget, WsLink, open_http, open_ws
 from venues.blinktrade import outbound, wire
-from venues.blinktrade.codec import Broken, Codec, order_message
+from venues.blinktrade.codec import Broken, Codec
 from venues.blinktrade.connection import Connection
 from venues.blinktrade.desk import Desk
+from venues.blinktrade.liveness import liveness
 from venues.blinktrade.options import BlinkTradeOptions, build_instruments
-from venues.blinktrade.rest import Bridge
+from venues.blinktrade.rest import Bridge, BridgeRoad
 
 __all__ = ["BlinkTradeMarketData", "BlinkTradeVenue"]
 
@@ -157,9 +157,20 @@ class BlinkTradeMarketData:
                     on_books=on_books,
                 )
                 also = None if trade is None else partial(trade, connection, readiness)
-                await connection.serve(also)
+                try:
+                    await connection.serve(also)
+                finally:  # before the link is closed, which may take a while
+                    self._lose(readiness)
         finally:
-            readiness.lost("the connection has ended")
+            self._lose(readiness)
+
+    def _lose(self, readiness: Readiness) -> None:
+        """Say that the connection has ended."""
+        readiness.lost("the connection has ended")
+
+    def liveness(self) -> Liveness:
+        """Return how soon what dies is noticed, and how soon orders can be ended."""
+        return liveness(self.options)
 
 
 class BlinkTradeVenue(BlinkTradeMarketData):
@@ -186,17 +197,34 @@ class BlinkTradeVenue(BlinkTradeMarketData):
         return BlinkTradeMarketData(setup)
 
     async def run(self, deliver: Deliver, clock: Clock) -> None:
-        """Serve one connection until canceled; cancel by REST what a lost one leaves."""
+        """Serve one connection until canceled."""
         self._deliver = deliver
         self._desk.now_ns = clock.now_ns
-        try:
-            await self._serve(self._desk.take, clock, self._trade)
-        except VenueError:
-            self._desk.outbox.close()
-            await self._pull_by_rest(clock)
-            raise
-        finally:
-            self._desk.outbox.close()
+        serve = partial(self._serve, self._desk.take, clock, self._trade)
+        await attended(self, self._desk.outbox, serve, deliver, clock)
+
+    async def stand_by(self, deliver: Deliver, clock: Clock) -> None:
+        """Send cancels and answer questions until canceled, by REST while there is no link.
+
+        Without a secret there is no REST: cancels wait for the next connection then.
+        """
+        self._deliver = deliver
+        self._desk.now_ns = clock.now_ns
+        options, network = self.options, self.network
+        with self._desk.outbox.standing_by():
+            if options.secret is None:
+                await self._desk.serve(None)
+                return
+            async with open_http(
+                options.rest_url, ssl_context=network.ssl_context, dial=network.dial
+            ) as http:
+                codec = self._codec(clock.now_ns)
+                road = BridgeRoad(self.name, self._bridge, http, codec, options.broker_id)
+                await self._desk.serve(road)
+
+    def _lose(self, readiness: Readiness) -> None:
+        self._desk.line_down()
+        super()._lose(readiness)
 
     def _tell(self, event: Event) -> None:
         self._deliver(event)
@@ -205,12 +233,12 @@ class BlinkTradeVenue(BlinkTradeMarketData):
         """Log in, tell what is held and what rests, then let orders pass."""
         await connection.log_in()
         await self._desk.ask_balances(connection)
-        resting = await self._desk.tell_open(connection)
+        resting = await self._desk.catch_up(connection)
         if resting and self.capabilities.cancel_on_disconnect:
             logger.info("%s: %d orders rest though a session of theirs ended", self.name, resting)
-        self._desk.outbox.open()
+        self._desk.line_up(connection)
         readiness.tell("logged in", private=True, order_entry=True)
-        await self._desk.serve(connection)
+        await self._desk.keep_balances(connection)
 
     # --- orders -----------------------------------------------------------------------------
 
@@ -252,36 +280,6 @@ class BlinkTradeVenue(BlinkTradeMarketData):
     def ask(self, question: AskStatus | AskListing) -> None:
         """Look an order, or all of ours, up."""
         self._desk.outbox.put(question)
-
-    async def _pull_by_rest(self, clock: Clock) -> None:
-        """Cancel what may rest after a lost link, orders to be kept excepted, and tell of it.
-
-        What it does not reach is asked for, and canceled, on reconnecting.
-        """
-        doubtful = [each for each in self._desk.working.values() if not each.request.keep]
-        if self.options.secret is None or not doubtful:
-            return
-        codec = self._codec(clock.now_ns)
-        try:
-            async with open_http(
-                self.options.rest_url,
-                ssl_context=self.network.ssl_context,
-                dial=self.network.dial,
-            ) as http:
-                for each in doubtful:
-                    cancel = CancelOrder(
-                        client_order_id=each.request.client_order_id,
-                        symbol=each.request.symbol,
-                        venue_order_id=each.venue_order_id,
-                        side=each.request.side,
-                    )
-                    message = order_message(cancel, self.options.broker_id)
-                    for answer in await self._bridge.send(http, message):
-                        for event in codec.decode(answer):
-                            if isinstance(event, ExecutionReport):
-                                self._desk.take(event)
-        except (VenueError, OrderOutcomeUnknownError) as exc:
-            logger.warning("%s: not all was canceled by REST: %s", self.name, exc)
 
 
 def _nowhere(_: Event) -> None:

@@ -221,9 +221,7 @@ class Codec:
             return self._left_out(f"P action {message.action}")
         snapshot = parse(_positions, message.payload, "positions")
         reports: list[Event | Notice] = [
-            self.status_report(row)
-            for row in snapshot.orders
-            if row.instrument in self._instruments
+            self.status_report(row) for row in snapshot.orders if self.trades(row.instrument)
         ]
         return [*self.balances(snapshot.positions), *reports, Bound("P", "")]
 
@@ -252,16 +250,16 @@ class Codec:
     def _on_order(self, message: wire.FeedFrame) -> list[Event | Notice]:
         if message.action == "D":
             deal = parse(_deal, message.payload, "deal")
-            known = self._trades(deal.instrument)
+            known = self.trades(deal.instrument)
             report = self.deal_report(deal) if known else None
             return [] if report is None or self._is_told(deal.deal_id) else [report]
         if message.action == "S":
             rows = parse(_orders, message.payload, "orders")
-            return [self.status_report(row) for row in rows if self._trades(row.instrument)]
+            return [self.status_report(row) for row in rows if self.trades(row.instrument)]
         if message.action not in ("+", "-"):
             return self._left_out(f"O action {message.action}")
         row = parse(_order, message.payload, "order")
-        if not self._trades(row.instrument):
+        if not self.trades(row.instrument):
             return []
         if message.action == "-":
             by_client = row.cancel_reason == CancelReason.BY_CLIENT
@@ -278,7 +276,8 @@ class Codec:
             del self._told[next(iter(self._told))]
         return False
 
-    def _trades(self, name: str) -> bool:
+    def trades(self, name: str) -> bool:
+        """Tell whether the venue lists an instrument; what is said of others is counted."""
         if name in self._instruments:
             return True
         self._left_out(f"order in {name}")
@@ -509,13 +508,17 @@ class Codec:
                 return self._request("del", self._del_content(request), request)
 
     def ask(self, method: str, content: Mapping[str, Any]) -> tuple[int, bytes]:
-        """Return the `reqId` and the message of a question of the session's own."""
+        """Return the `reqId` and the message of a question of our own."""
         frame = self._request(method, dict(content), None)
         return self._last_req_id, frame
 
     def unanswered(self) -> list[NewOrder | CancelOrder | ReplaceOrder]:
         """Return what was sent and has no reply yet."""
         return [each.request for each in self._asked.values() if each.request is not None]
+
+    def forget(self, req_id: int) -> None:
+        """Expect no reply to it any more."""
+        self._asked.pop(req_id, None)
 
     def _request(
         self,
