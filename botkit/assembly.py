@@ -127,13 +127,15 @@ def check(
     *,
     live: bool = False,
     guardian: bool = False,
+    symbols: Sequence[str] = (),
     now_ns: Callable[[], int] = wall_time_ns,
 ) -> Plan:
     """Find and build every plug-in of `config`; nothing connects.
 
     Not `live`, a real venue gives its market data and nothing else: see `DryRunVenue`. The plan
     of a `guardian` has venues alone, as it uses them: nothing of strategies is imported, and
-    nothing stands between it and its cancels. `now_ns` is the time that venues sign requests with.
+    nothing stands between it and its cancels. `symbols` are instruments besides those that the
+    strategies trade; `now_ns` is the time that venues sign requests with.
 
     Raises
     ------
@@ -151,7 +153,15 @@ def check(
     def build_venues(*, guardian: bool) -> dict[str, Any]:
         return {
             name: attempt(
-                partial(_build_venue, config, name, live=live, guardian=guardian, now_ns=now_ns)
+                partial(
+                    _build_venue,
+                    config,
+                    name,
+                    also=symbols,
+                    live=live,
+                    guardian=guardian,
+                    now_ns=now_ns,
+                )
             )
             for name, table in config.venues.items()
             if not guardian or GUARDIAN in table.options
@@ -173,12 +183,18 @@ def check(
 
 
 def _build_venue(
-    config: Config, name: str, *, live: bool, guardian: bool, now_ns: Callable[[], int]
+    config: Config,
+    name: str,
+    *,
+    also: Sequence[str],
+    live: bool,
+    guardian: bool,
+    now_ns: Callable[[], int],
 ) -> Venue:
     table = config.venues[name]
     source = f"{config.source}: venues.{name}"
     plugin: Any = load_plugin("botkit.venues", table.type, f"{source}.type")
-    symbols = (symbol for each in config.strategies for symbol in each.symbols)
+    symbols = [*(symbol for each in config.strategies for symbol in each.symbols), *also]
     market_data = getattr(plugin, "market_data", None)
     options = dict(table.options)
     own = options.pop(GUARDIAN, {})

@@ -13,9 +13,11 @@ from typing import Final
 import attrs
 import trio
 
-from botkit.assembly import Plan, assemble, replay_run_id
+from botkit.assembly import Plan, assemble, check, replay_run_id
 from botkit.backtest import drive
 from botkit.cli.earlier_runs import settle_earlier_runs
+from botkit.cli.guarded import Guards
+from botkit.cli.journal_opening import open_journal
 from botkit.cli.logs import LogForm, format_time, library_logs, without_secrets
 from botkit.cli.opening import opening_inventory
 from botkit.cli.screen import Screen
@@ -27,11 +29,12 @@ from botkit.clock import BacktestClock, Clock, LiveClock, cpu_time_ns, wall_time
 from botkit.control import socket_path
 from botkit.engine.dispatch import Dispatcher
 from botkit.errors import ConfigError, JournalError
-from botkit.journal import SqliteJournal
+from botkit.journal import OpenRun, SqliteJournal
 from botkit.killswitch import KillSwitch
 from botkit.live import ControlSocket, DurableDispatcher, Operating, serve_links
-from botkit.model import Halted
-from botkit.ports import RemarkingVenue, Traded
+from botkit.live.sweep import mark_taken, orders_left, symbols_left
+from botkit.model import Halted, Instrument
+from botkit.ports import Recovered, RemarkingVenue, Traded
 from botkit.shell import Bot, ExitCode, run_bot
 from botkit.watch import Lookout
 
@@ -55,13 +58,11 @@ class RunOptions:
     keep_running: bool = False
 
 
-def run(plan: Plan, session: Session, options: RunOptions) -> ExitCode:
-    """Run the bot of `plan` to its end and say how it went."""
+def run(plan: Plan, session: Session, options: RunOptions, guards: Guards) -> ExitCode:
+    """Run the bot of `plan` to its end and say how it went; `guards` see to it that it has one."""
     bot = plan.config.bot
     full_speed = plan.is_full_speed()
-    journal = SqliteJournal.open(
-        Path(bot.state_dir), bot.name, buffered=full_speed, synchronous=bot.journal_synchronous
-    )
+    journal = open_journal(bot, session, full_speed=full_speed)
     with contextlib.ExitStack() as stack:
         stack.callback(journal.close)
         switch = KillSwitch.of(Path(bot.state_dir), bot.name)
@@ -82,7 +83,14 @@ def run(plan: Plan, session: Session, options: RunOptions) -> ExitCode:
         )
         stack.callback(screen.close)
         the_run = _Run(
-            plan, journal, screen, session, options=options, switch=switch, control=control
+            plan,
+            journal,
+            screen,
+            session,
+            options=options,
+            switch=switch,
+            control=control,
+            guards=guards,
         )
         stack.callback(the_run.lookout.close)
         stack.enter_context(library_logs(the_run.say))
@@ -117,6 +125,7 @@ class _Run:
         options: RunOptions,
         switch: KillSwitch,
         control: ControlSocket | None,
+        guards: Guards,
     ) -> None:
         self._plan = plan
         self._journal = journal
@@ -128,6 +137,7 @@ class _Run:
         self._switch = switch
         self._carry_fails = False
         self._control = control
+        self._guards = guards
         self._mode = "LIVE" if plan.live else "PAPER"
         self._exit_code = ExitCode.CLEAN
         self.lookout = Lookout(
@@ -142,8 +152,8 @@ class _Run:
         config = self._plan.config
         full_speed = backtest_clock is not None
         self._screen.announce(self._banner(full_speed=full_speed), mode=self._mode)
-        settle_earlier_runs(self._journal, self._plan.venues, self._screen.say)
-        instruments = await self._plan.prepare()
+        left_runs, left = self._left()
+        instruments = await self._prepared()
         clock = backtest_clock or self._live_clock()
         if backtest_clock is not None:
             backtest_clock.begin(self._origin_ns(SYNTHETIC_ORIGIN_NS))
@@ -162,7 +172,9 @@ class _Run:
             on_halt=_only_here if full_speed else self._on_halt,
             carried={} if full_speed else self._switch.carried,
             keep_running=self._options.keep_running,
+            left_open=left,
         )
+        bot.taken_over = lambda: mark_taken(self._journal, left_runs, run_id)
         self._watch.attach(bot.stop, lambda: [order_line(each) for each in bot.resting()])
         mode = "REPLAY" if full_speed else self._mode
         bot.opening = opening_inventory(
@@ -209,6 +221,28 @@ class _Run:
 
     # --- before -----------------------------------------------------------------------------
 
+    def _left(self) -> tuple[list[OpenRun], list[Recovered]]:
+        """Return the earlier runs to take over, and their orders; the plan has their instruments.
+
+        A venue gives what its table's strategies trade; one may have traded another then.
+        """
+        plan = self._plan
+        runs = settle_earlier_runs(self._journal, plan.venues, self._screen.say, live=plan.live)
+        left = orders_left(runs)
+        traded = {symbol for each in plan.strategies for symbol in each.config.symbols}
+        further = [symbol for symbol in symbols_left(left) if symbol not in traded]
+        if further:
+            self._plan = check(plan.config, live=True, symbols=further)
+        return runs, left
+
+    async def _prepared(self) -> dict[str, Instrument]:
+        """Let the venues prepare, and the guardian: without one that is ready nobody trades."""
+        instruments = await self._plan.prepare()
+        await self._guards.ready()
+        if self._guards.banner:
+            self._screen.say(self._guards.banner)
+        return instruments
+
     def _banner(self, *, full_speed: bool) -> str:
         config = self._plan.config
         what = "a replay at full speed" if full_speed else "orders are matched in this process"
@@ -254,7 +288,8 @@ class _Run:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._or_stop, bot, "the status view", partial(self._beside, bot))
             nursery.start_soon(self._or_stop, bot, "alerts or metrics", partial(self._look, bot))
-            async with self._controlled(bot):
+            guarded = self._guards.guarding(bot, self.say, self.lookout.tell)
+            async with guarded, self._controlled(bot):
                 await run_bot(bot, lambda: serve_links(bot.engine, venues, bot.clock, also))
             nursery.cancel_scope.cancel()
 
@@ -392,6 +427,7 @@ class _Run:
             code = code or ExitCode.ERROR  # 3 and 4 outrank 1
             outcome = attrs.evolve(outcome, exit_code=code)
         self._exit_code = code
+        self._guards.end(clean=bool(run_hash) and code != ExitCode.ORDERS_MAY_REST)
         self._watch.finish(code)
         self._screen.end(complaint)
         if self._options.form == "json":

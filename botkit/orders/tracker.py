@@ -228,6 +228,8 @@ class Orders:
             return Outcome(order=order, contradiction=str(exc))
         if outcome.changed:
             self._count(order)
+            if order.cancel_requested and order.ord_status in WORKING:
+                self.pursuit.cancel_soon(order, report.receive_time_ns)  # it came before the order
         if self.pursuit.doubts or order.ord_status is _UNKNOWN or order.replacing or order.ahead:
             self._pursue(order, report)
         if known is None and venue_id is not None:

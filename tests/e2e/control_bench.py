@@ -45,6 +45,7 @@ class Silent(PaperVenue):
     def __init__(self, **terms):
         super().__init__(**terms)
         self.keeps_orders = True
+        self._listed = False
 
     def _hears(self):
         return not Path("cut").exists()
@@ -58,7 +59,8 @@ class Silent(PaperVenue):
             super().cancel(order)
 
     def ask(self, question):
-        if self._hears():
+        first, self._listed = not self._listed, True
+        if self._hears() or first:  # what rests at the start
             super().ask(question)
 '''
 

@@ -1,0 +1,161 @@
+"""What earlier runs have left open: handed to the next run, or swept by a bot that does only that.
+
+A sweep is a run without strategies: the orders enter its engine as UNKNOWN, are asked for and
+canceled, and only the venue's word ends them, by the same rules as in any run.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+import numpy as np
+import trio
+
+from botkit.assembly import Plan, assemble
+from botkit.clock import Clock
+from botkit.engine.core import Log
+from botkit.errors import VenueError
+from botkit.journal import OpenRun
+from botkit.live.links import serve_links
+from botkit.model import Adjustment, ClientOrderId, Instrument
+from botkit.orders import OrderTiming
+from botkit.ports import Journal, Recovered, Traded
+from botkit.scope import CleanUpBudget
+from botkit.shell import Bot, ExitCode, run_bot
+
+__all__ = ["SWEEP_TIMING", "SweptJournal", "mark_taken", "orders_left", "sweep", "symbols_left"]
+
+NS_PER_MS: Final = 1_000_000
+PREPARE_AGAIN_S: Final = 1.0
+SWEEP_TIMING: Final = OrderTiming(
+    cancel_due_ns=1_000 * NS_PER_MS, ask_every_ns=500 * NS_PER_MS, back_off=1
+)
+"""An order that reaches the venue late is found within a second: nobody else looks for it."""
+
+
+class SweptJournal(Journal, Protocol):
+    """What a sweep needs of a journal."""
+
+    def unfinished(self) -> list[OpenRun]:
+        """Return the runs whose orders may still rest."""
+        ...
+
+    def begin_run(self, *, run_id: str, mode: str, config: str, started_ns: int) -> None:
+        """Open a run."""
+        ...
+
+    def end_run(self, *, ended_ns: int, exit_code: int, reason: str) -> None:
+        """Close the run."""
+        ...
+
+    def mark_swept(self, run_id: str, note: str) -> None:
+        """Note what was found of a run."""
+        ...
+
+
+def orders_left(runs: Sequence[OpenRun]) -> list[Recovered]:
+    """Return the orders of `runs` to be taken over, each as the last run to have it left it."""
+    latest: dict[ClientOrderId, Recovered] = {}
+    for run in runs:
+        for record in run.orders:
+            latest[record.client_order_ids[0]] = Recovered(
+                record=record, run_id=run.run_id, receive_time_ns=0
+            )
+    return list(latest.values())
+
+
+def symbols_left(left: Sequence[Recovered]) -> tuple[str, ...]:
+    """Return the instruments that the orders `left` are of."""
+    return tuple(dict.fromkeys(each.record.request.symbol for each in left))
+
+
+async def sweep(
+    plan: Plan,
+    journal: SweptJournal,
+    *,
+    clock: Clock,
+    run_id: str,
+    log: Log,
+    give_up_s: float,
+    opening: Callable[[Mapping[str, Instrument]], Sequence[Adjustment]] = lambda _: (),
+    rng: np.random.Generator | None = None,
+    on_bot: Callable[[Bot], None] = lambda _: None,
+) -> ExitCode:
+    """Cancel what the journal says may rest, and return once the venues have confirmed it.
+
+    Parameters
+    ----------
+    plan
+        A guardian's: without strategies, with the instruments of what was left.
+    give_up_s
+        When to end all the same; what is not confirmed then is UNKNOWN, and the code is 3.
+    opening
+        What the run takes over of positions, so that later fills are added to them.
+    on_bot
+        Given the bot before it runs, to look on.
+
+    Raises
+    ------
+    JournalError
+        The journal cannot be read, or the run not be opened or closed in it.
+    """
+    runs = journal.unfinished()
+    left = orders_left(runs)
+    if not left:
+        for run in runs:
+            journal.mark_swept(run.run_id, "nothing of it rested")
+        return ExitCode.CLEAN
+    budget = CleanUpBudget(give_up_s)
+    deadline = budget.start()
+    instruments = await _prepared(plan, log, deadline)
+    journal.begin_run(
+        run_id=run_id, mode=runs[-1].mode, config=plan.config.show(), started_ns=clock.now_ns()
+    )
+    bot = assemble(
+        plan,
+        instruments,
+        journal=journal,
+        clock=clock,
+        run_id=run_id,
+        log=log,
+        left_open=left,
+        timing=SWEEP_TIMING,
+    )
+    bot.budget = budget
+    bot.opening = opening(instruments)
+    symbols = dict.fromkeys([*bot.engine.channels, *(each.symbol for each in bot.opening)])
+    for symbol in symbols:
+        if symbol in instruments:
+            journal.record(Traded.of(instruments[symbol]))
+    bot.taken_over = lambda: mark_taken(journal, runs, run_id)
+    bot.stop.request(f"{len(left)} orders were left open")
+    on_bot(bot)
+    needed = {symbol.partition(":")[0] for symbol in symbols_left(left)}
+    venues = [venue for name, venue in plan.venues.items() if name in needed]
+    await run_bot(bot, lambda: serve_links(bot.engine, venues, clock, rng=rng))
+    code = bot.exit_code()
+    journal.end_run(ended_ns=clock.now_ns(), exit_code=code, reason=bot.stop.reason)
+    return code
+
+
+def mark_taken(journal: SweptJournal, runs: Sequence[OpenRun], run_id: str) -> None:
+    """Note that run `run_id` has the orders of `runs` in its journal now."""
+    for run in runs:
+        journal.mark_swept(run.run_id, f"taken over by run {run_id}")
+
+
+async def _prepared(plan: Plan, log: Log, deadline: float) -> dict[str, Instrument]:
+    """Let the venues prepare that have not, again and again: what rests there is urgent."""
+    while True:
+        try:
+            if not all(venue.instruments for venue in plan.venues.values()):
+                return await plan.prepare()
+            return {
+                symbol: instrument
+                for venue in plan.venues.values()
+                for symbol, instrument in venue.instruments.items()
+            }
+        except VenueError as exc:
+            log("error", "a venue cannot be prepared, trying again", {"error": str(exc)})
+            if trio.current_time() >= deadline:
+                raise
+        await trio.sleep(PREPARE_AGAIN_S)
