@@ -22,6 +22,7 @@ __all__ = ["cli", "main", "run_main"]
 COMMANDS: Final = {
     "run": ("run_command", "Run a bot on paper (or, with --live, for real)."),
     "check": ("check_command", "Load a config and build everything in it, without running."),
+    "guard": ("guard_command", "Cancel what a bot leaves that was killed or hangs."),
     "serve": ("serve_command", "Run a simulated exchange that speaks a venue's protocol."),
     "new": ("new_command", "Write a new strategy or risk rule, and its test."),
     "list": ("list_command", "List the plug-ins: venues, strategies, risk rules."),
@@ -63,7 +64,7 @@ SECTIONS: Final = {
         "statement",
         "risk",
     ),
-    "At a venue": ("account",),
+    "At a venue": ("account", "guard"),
     "Tell a running bot": (
         "halt",
         "pause",

@@ -6,12 +6,13 @@ from typing import Any, get_args
 import click
 
 from botkit.assembly import Plan
+from botkit.cli.guarded import Guards
 from botkit.cli.key_files import exposed_key_files
 from botkit.cli.logs import LEVELS, LogForm
-from botkit.cli.planning import make_plan
+from botkit.cli.planning import plan_of, read
 from botkit.cli.running import RunOptions, run
 from botkit.cli.session import Session, configs_argument, set_option
-from botkit.config import parse_duration
+from botkit.config import Reading, parse_duration
 from botkit.errors import ConfigError
 
 __all__ = ["command"]
@@ -80,10 +81,6 @@ def command(
     unless --live is given. The exit code says how it ended: 0 nothing of ours rests at a venue,
     1 error, 2 usage or configuration, 3 orders may rest, 4 stopped by risk.
     """
-    plan = make_plan(session, configs, overrides, live=live)
-    _refuse_mode(plan)
-    for told in exposed_key_files(plan.config) if live else ():
-        session.complain(f"warning: {told}")
     options = RunOptions(
         for_ns=for_ns,
         form=form,
@@ -91,7 +88,25 @@ def command(
         status=not no_status,
         keep_running=keep_running,
     )
-    return int(run(plan, session, options))
+    reading = read(session, configs, overrides)
+    with _guards(reading, configs, overrides, live=live) as guards:  # before strategies are there
+        plan = plan_of(reading, live=live)
+        _refuse_mode(plan)
+        for told in exposed_key_files(plan.config) if live else ():
+            session.complain(f"warning: {told}")
+        return int(run(plan, session, options, guards))
+
+
+def _guards(
+    reading: Reading, configs: Sequence[str], overrides: Sequence[str], *, live: bool
+) -> Guards:
+    """Return who cancels what the run leaves if it is killed."""
+    config = reading.config
+    assert config is not None
+    enabled = config.bot.guardian.enabled
+    words = [*configs, *(f"--set={each}" for each in overrides), *([] if live else ["--paper"])]
+    wanted = not reading.problems and (live if enabled is None else enabled)
+    return Guards(config, words, wanted=wanted)
 
 
 def _refuse_mode(plan: Plan) -> None:

@@ -46,6 +46,11 @@ class SignalWatch:
         self._exit_code: int = ExitCode.ORDERS_MAY_REST
         self._prepared = b""
 
+    @property
+    def asked(self) -> bool:
+        """Whether a signal has come: an end is wanted."""
+        return bool(self._received)
+
     def install(self) -> None:
         """Take the signals over from whoever has them."""
         for number in SIGNALS:

@@ -79,12 +79,19 @@ class SqliteJournal:
 
     @classmethod
     def open(
-        cls, state_dir: Path, bot: str, *, buffered: bool = False, synchronous: str = "NORMAL"
+        cls,
+        state_dir: Path,
+        bot: str,
+        *,
+        buffered: bool = False,
+        synchronous: str = "NORMAL",
+        sweeps: bool = False,
     ) -> "SqliteJournal":
         """Take the bot's lock and open its journal, making what is not there.
 
         `buffered` writes 512 entries at a time, for replays at full speed: `commit` then does
-        nothing in between. `synchronous` "FULL" waits for the disk at every commit.
+        nothing in between. `synchronous` "FULL" waits for the disk at every commit. `sweeps` is for
+        who cancels what a dead bot left: a start that is refused waits for it.
 
         Raises
         ------
@@ -94,7 +101,7 @@ class SqliteJournal:
             The file is damaged, locked, newer than this botkit, or cannot be written.
         """
         path, lock_path = journal_paths(state_dir, bot)
-        lock = LockFile(lock_path, bot)
+        lock = LockFile(lock_path, bot, sweeps=sweeps)
         try:
             db = connect(path, synchronous)
         except BaseException:

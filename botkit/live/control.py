@@ -25,11 +25,12 @@ from botkit.control import (
 )
 from botkit.errors import ConfigError
 
-__all__ = ["ControlSocket", "Limits", "Peer"]
+__all__ = ["OWN_USERS", "ControlSocket", "Limits", "Peer", "listen_at", "peer_of"]
 
 OWNER_ONLY: Final = 0o600
 OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
+OWN_USERS: Final = frozenset({0, os.geteuid()})
 
 
 @attrs.frozen(kw_only=True)
@@ -92,29 +93,9 @@ class ControlSocket:
         ConfigError
             Others may write to its folder, its name is too long, or something else has it.
         """
-        _check_folder(path.parent)
-        _remove_stale(path)
-        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         limits = limits or Limits()
-        try:
-            # Nobody can connect before `listen`, and what `bind` makes is the owner's alone.
-            with named(path) as name:
-                before = os.umask(0o777 & ~OWNER_ONLY)
-                try:
-                    listening.bind(name)
-                finally:
-                    os.umask(before)
-            listening.listen(limits.clients)
-        except OSError as exc:
-            listening.close()
-            raise ConfigError(
-                f"{path}: the control socket cannot be made ({exc.strerror or exc}): give the bot "
-                "a state_dir on a disk that can hold a socket"
-            ) from exc
-        except BaseException:
-            listening.close()
-            raise
-        own = frozenset({0, os.geteuid()}) if allowed is None else allowed
+        listening = listen_at(path, limits.clients)
+        own = OWN_USERS if allowed is None else allowed
         return cls(path, listening, limits=limits, allowed=own)
 
     async def serve(self, answer: Answerer) -> None:
@@ -154,7 +135,7 @@ class ControlSocket:
             await trio.aclose_forcefully(stream)
 
     async def _converse(self, stream: trio.SocketStream, answer: Answerer) -> None:
-        peer = _peer_of(stream)
+        peer = peer_of(stream.socket)
         if peer.uid is not None and peer.uid not in self._allowed:
             return
         line = b""
@@ -200,12 +181,47 @@ async def _read_line(stream: trio.SocketStream) -> bytes:
     return bytes(read.partition(b"\n")[0])
 
 
-def _peer_of(stream: trio.SocketStream) -> Peer:
+def listen_at(path: Path, clients: int) -> socket.socket:
+    """Return a socket that listens at `path`, in place of one that a killed process left.
+
+    Only its user can connect, and `clients` may wait to be accepted. Whoever calls holds a lock
+    that keeps others from doing the same.
+
+    Raises
+    ------
+    ConfigError
+        Others may write to its folder, its name is too long, or something else has it.
+    """
+    _check_folder(path.parent)
+    _remove_stale(path)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # Nobody can connect before `listen`, and what `bind` makes is the owner's alone.
+        with named(path) as name:
+            before = os.umask(0o777 & ~OWNER_ONLY)
+            try:
+                listening.bind(name)
+            finally:
+                os.umask(before)
+        listening.listen(clients)
+    except OSError as exc:
+        listening.close()
+        raise ConfigError(
+            f"{path}: the control socket cannot be made ({exc.strerror or exc}): give the bot "
+            "a state_dir on a disk that can hold a socket"
+        ) from exc
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def peer_of(sock: socket.socket | trio.socket.SocketType) -> Peer:
     """Return who is at the other end; elsewhere than on Linux the file's mode has to do."""
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:
         return Peer()
-    told = stream.socket.getsockopt(socket.SOL_SOCKET, option, CREDENTIALS.size)
+    told = sock.getsockopt(socket.SOL_SOCKET, option, CREDENTIALS.size)
     pid, uid, _ = CREDENTIALS.unpack(told)
     return Peer(pid=pid, uid=uid)
 
