@@ -131,7 +131,8 @@ class Reconciler:
         """Note the orders that nobody watches now; cancel them by another way, if there is one."""
         self._await(orders)
         self._asked.pop(venue, None)
-        if self._engine.settings.capabilities[venue].rest_cancel:
+        capabilities = self._engine.settings.capabilities.get(venue)
+        if capabilities is not None and capabilities.rest_cancel:
             self._clear(venue)
 
     def restored(self, venue: str) -> None:

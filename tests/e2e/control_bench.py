@@ -68,6 +68,7 @@ CONFIG = """
 [bot]
 name = "NAME"
 clean_up = "300ms"
+guardian = { enabled = false }
 
 [venues.paper]
 type = "TYPE"

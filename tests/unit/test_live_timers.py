@@ -102,7 +102,8 @@ async def test_a_due_time_that_rounds_away_from_trios_clock_does_not_spin(
 
 
 async def test_further_tasks_live_as_long_as_the_links(autojump_clock: MockClock) -> None:
-    ran = build(strategy_of(), venues=(SlowVenue(),))
+    venue = SlowVenue()
+    ran = build(strategy_of(), venues=(venue,))
     ended: list[float] = []
 
     async def beside() -> None:
@@ -112,6 +113,6 @@ async def test_further_tasks_live_as_long_as_the_links(autojump_clock: MockClock
             ended.append(trio.current_time())
 
     with trio.move_on_after(3):
-        await serve_links(ran.bot.engine, [SlowVenue()], ran.bot.clock, [beside])
+        await serve_links(ran.bot.engine, [venue], ran.bot.clock, [beside])
 
     assert ended == [3]
