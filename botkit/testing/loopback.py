@@ -17,8 +17,9 @@ import attrs
 import trio
 
 from botkit.adapter import Simulator, SimulatorSetup
-from botkit.clock import LiveClock, wall_time_ns
+from botkit.clock import BacktestClock, LiveClock, wall_time_ns
 from botkit.config import load_plugin
+from botkit.errors import ConfigError
 from botkit.matching.exchange import (
     ExchangeEvent,
     Execution,
@@ -32,7 +33,7 @@ from botkit.model import OrdStatus, Side
 from botkit.testing.proxy import Proxy, open_proxy
 from botkit.transport import open_server
 
-__all__ = ["SeenOrder", "SimulatedExchange", "open_exchange"]
+__all__ = ["SeenOrder", "SimulatedExchange", "has_quirk", "open_exchange"]
 
 FAR: Final = {Side.BUY: Decimal("0.8"), Side.SELL: Decimal("1.25")}  # of the price there
 
@@ -104,6 +105,7 @@ class SimulatedExchange:
         self.on_order: list[Callable[[SeenOrder], None]] = []
         self._seen: dict[int, SeenOrder] = {}
         self._planting = False
+        self._changed = trio.Event()
         self._members = {member.name for member in simulator.members}
         simulator.market.exchange.observe(self._on_events)
 
@@ -168,10 +170,10 @@ class SimulatedExchange:
         return self._seen[accepted[0].order.order_id]
 
     async def until(self, holds: Callable[[], bool], within_s: float) -> bool:
-        """Wait until `holds()`, looked at every few milliseconds; return whether it came to be."""
+        """Wait until `holds()`, looked at whenever an order comes or ends; return whether it is."""
         with trio.move_on_after(within_s):
             while not holds():
-                await trio.sleep(0.005)
+                await self._changed.wait()
             return True
         return holds()
 
@@ -194,20 +196,34 @@ class SimulatedExchange:
     def _enter(self, order: OrderState) -> None:
         seen = SeenOrder(state=order, reached_ns=self.now_ns(), planted=self._planting)
         self._seen[order.order_id] = seen
-        for look in self.on_order:
-            look(seen)
+        self._tell(seen)
 
     def _end(self, order: OrderState, ended_as: OrdStatus) -> None:
         seen = self._seen.get(order.order_id)
         if seen is None or not seen.rests:
             return
         seen.left_ns, seen.ended_as = self.now_ns(), ended_as
-        for look in self.on_order:
+        self._tell(seen)
+
+    def _tell(self, seen: SeenOrder) -> None:
+        for look in list(self.on_order):
             look(seen)
+        self._changed.set()
+        self._changed = trio.Event()
 
 
 def _terms(order: OrderState) -> tuple[object, ...]:
     return (order.price, order.order_qty, order.cum_qty, order.leaves_qty, order.ord_status)
+
+
+def has_quirk(venue: str, name: str) -> bool:
+    """Return whether the simulator of a venue plug-in lets `name` be decided."""
+    plugin: Any = load_plugin("botkit.simulators", venue, "has_quirk")
+    try:
+        plugin(SimulatorSetup(clock=BacktestClock(), quirks={name: True}))
+    except ConfigError:
+        return False
+    return True
 
 
 @asynccontextmanager

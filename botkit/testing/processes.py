@@ -52,7 +52,6 @@ MARK: Final = "BOTKIT_STARTED_FOR"
 URLS: Final = ("url", "rest_url")
 PR_SET_CHILD_SUBREAPER: Final = 36
 ENTRY: Final = "from botkit.cli import main; main()"
-POLL_S: Final = 0.02
 
 
 @attrs.frozen(kw_only=True)
@@ -77,12 +76,21 @@ class Relative:
         `ChildProcessError`.
         """
         with trio.move_on_after(within_s):
-            while self.lives():
-                await trio.sleep(POLL_S)
-        if self.lives():
-            return None
-        _, status = os.waitpid(self.pid, os.WNOHANG)
-        return os.waitstatus_to_exitcode(status)
+            await self.gone()
+            return _reaped(self.pid)
+        return None
+
+    async def gone(self) -> None:
+        """Return once it has ended."""
+        try:
+            pidfd = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return
+        try:
+            await trio.lowlevel.wait_readable(pidfd)
+        finally:
+            trio.lowlevel.notify_closing(pidfd)
+            os.close(pidfd)
 
 
 class BotProcess:
@@ -180,8 +188,8 @@ class BotProcess:
         return [each for each in found if each.lives()]
 
     def guardian(self) -> Relative | None:
-        """Return its guardian; None if it has none."""
-        return next((each for each in self.relatives() if "guardian" in each.command), None)
+        """Return the guardian that it has started; None if it has none."""
+        return next((each for each in self.relatives() if "\0--child=" in each.command), None)
 
     async def collect(self, stream: trio.abc.ReceiveStream, lines: list[str]) -> None:
         """Add what comes down `stream` to `lines`, line by line, to its end."""
@@ -201,11 +209,17 @@ class BotProcess:
             for each in living:
                 with suppress(ProcessLookupError):
                     os.kill(each.pid, signal.SIGKILL)
-            await trio.sleep(POLL_S)
+                await each.gone()
         for each in left:
-            with suppress(ChildProcessError):
-                os.waitpid(each.pid, os.WNOHANG)
+            with suppress(ChildProcessError):  # it has another parent
+                _reaped(each.pid)
         return left
+
+
+def _reaped(pid: int) -> int:
+    """Return the exit code of a child that has ended, minus a signal's number."""
+    _, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status)
 
 
 def _read(path: Path) -> bytes:

@@ -11,7 +11,7 @@ import math
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import attrs
 import trio
@@ -34,6 +34,13 @@ class _Way:
     lost: bool = False
     passes_at: float = -math.inf  # on trio's clock: nothing passes before
     cut_after: int | None = None
+    changed: trio.Event = attrs.field(factory=trio.Event)
+
+    def pass_at(self, moment: float) -> None:
+        """Let nothing pass before `moment` of trio's clock."""
+        self.passes_at = moment
+        self.changed.set()
+        self.changed = trio.Event()
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -49,10 +56,7 @@ class _Connection:
     def abort(self) -> None:
         """Reset both sides."""
         for stream in filter(None, (self.client, self.server)):
-            try:
-                stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-            except FAILURES:
-                continue  # it is closed already
+            _reset(stream)
         self.scope.cancel()
 
 
@@ -112,7 +116,8 @@ class Proxy:
         """Pass nothing for `seconds`, then all of it; with `new` False on open connections only."""
         until = trio.current_time() + seconds
         for each in self._open:
-            each.upward.passes_at = each.downward.passes_at = until
+            each.upward.pass_at(until)
+            each.downward.pass_at(until)
         if new:
             self._new_pass_at = until
 
@@ -125,8 +130,9 @@ class Proxy:
         """Let everything pass again that is not lost already."""
         self._new_lost, self._new_pass_at = (False, False), -math.inf
         for each in self._open:
-            each.upward.passes_at = each.downward.passes_at = -math.inf
-            each.upward.cut_after = each.downward.cut_after = None
+            for way in (each.upward, each.downward):
+                way.pass_at(-math.inf)
+                way.cut_after = None
         self._may_listen.set()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -184,46 +190,57 @@ class Proxy:
         sink: trio.SocketStream,
         way: _Way,
     ) -> None:
-        """Carry one way to its end; an end in disorder is the end of both ways."""
-        notice = self.on_upward if way is connection.upward else self.on_downward
+        """Carry one way to its end, all that was read before it included."""
+        is_up = way is connection.upward
         try:
             while chunk := await source.receive_some():
-                notice = self.on_upward if way is connection.upward else self.on_downward
-                notice(chunk)
-                await self._carry(connection, sink, way, chunk)
-            await self._carry(connection, sink, way, b"")
+                (self.on_upward if is_up else self.on_downward)(chunk)
+                if not await self._carry(connection, sink, way, chunk):
+                    return  # who reads `sink` is gone, which the other way finds out
         except FAILURES:
             await _due(way)
             if way.lost:
                 await trio.sleep_forever()
-            connection.abort()
+            _reset(sink)
+        else:
+            await self._carry(connection, sink, way, b"")
 
     async def _carry(
         self, connection: _Connection, sink: trio.SocketStream, way: _Way, chunk: bytes
-    ) -> None:
-        """Pass `chunk` on when it is time; the end, if it is empty."""
+    ) -> bool:
+        """Pass `chunk` on when it is time; the end, if it is empty. Return False if it cannot."""
         await _due(way)
         if way.lost:
             if not chunk:
                 await trio.sleep_forever()
-            return
+            return True
         is_cut = way.cut_after is not None and len(chunk) >= way.cut_after
         if is_cut:
             chunk = chunk[: way.cut_after]
         elif way.cut_after is not None:
             way.cut_after -= len(chunk)
-        if chunk:
-            await sink.send_all(chunk)
-        else:
-            await sink.send_eof()
+        try:
+            await (sink.send_all(chunk) if chunk else sink.send_eof())
+        except FAILURES:
+            return False
         if is_cut:
             connection.abort()
             await trio.lowlevel.checkpoint()
+        return True
+
+
+def _reset(stream: trio.SocketStream) -> None:
+    """Close with a reset, at once."""
+    with suppress(*FAILURES):  # it may be closed already
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+    stream.socket.close()
 
 
 async def _due(way: _Way) -> None:
-    while (wait_s := way.passes_at - trio.current_time()) > 0:
-        await trio.sleep(min(wait_s, 0.1))  # it may be healed meanwhile
+    """Return when something may pass."""
+    while way.passes_at > trio.current_time():
+        with trio.move_on_at(way.passes_at):
+            await way.changed.wait()
 
 
 @asynccontextmanager
