@@ -16,12 +16,14 @@ from botkit.model import (
     ReplaceOrder,
     RequestKind,
     SendFailed,
+    VenueOrderId,
 )
 from botkit.ports import Deliver
 
-__all__ = ["Outbox", "Outgoing", "kind_of", "send_failed"]
+__all__ = ["OrderKey", "Outbox", "Outgoing", "key_of", "kind_of", "send_failed"]
 
 Outgoing = NewOrder | ReplaceOrder | CancelOrder | AskStatus | AskListing
+OrderKey = tuple[ClientOrderId, VenueOrderId | None]
 DOWN: Final = "not sent: the link is down"
 
 
@@ -41,7 +43,7 @@ class Outbox:
         self._reason = reason
         self._is_open = False
         self._is_standing = False
-        self._cancels: dict[ClientOrderId, CancelOrder] = {}
+        self._cancels: dict[OrderKey, CancelOrder] = {}
         self._others: deque[Outgoing] = deque()
         self._news = trio.Event()
 
@@ -85,7 +87,7 @@ class Outbox:
         if isinstance(request, CancelOrder):
             if self._take_back(request):
                 return
-            self._cancels.setdefault(request.client_order_id, request)
+            self._cancels.setdefault(key_of(request), request)
         else:
             self._others.append(request)
         self._news.set()
@@ -118,6 +120,11 @@ class Outbox:
             return
         text, now_ns = why or self._reason, request.transact_time_ns
         self._deliver(send_failed(request, text, reached_venue=False, now_ns=now_ns))
+
+
+def key_of(cancel: CancelOrder) -> OrderKey:
+    """Return which order a cancel ends: by both ids, for others' orders have none of ours."""
+    return cancel.client_order_id, cancel.venue_order_id
 
 
 def kind_of(request: NewOrder | ReplaceOrder | CancelOrder) -> RequestKind:

@@ -7,9 +7,9 @@ from typing import Final
 
 import trio
 
-from botkit.adapter.outbox import send_failed
+from botkit.adapter.outbox import OrderKey, key_of, send_failed
 from botkit.errors import BotkitError, ConfigError, VenueError, VenueUnreachableError
-from botkit.model import CancelOrder, ClientOrderId
+from botkit.model import CancelOrder
 from botkit.ports import Deliver
 
 __all__ = ["LONGEST_PAUSE_S", "Persistence"]
@@ -29,7 +29,7 @@ class Persistence:
     def __init__(self, deliver: Deliver, now_ns: Callable[[], int]) -> None:
         self._deliver = deliver
         self._now_ns = now_ns
-        self._under_way: set[ClientOrderId] = set()
+        self._under_way: set[OrderKey] = set()
         self._woken = trio.Event()
 
     def wake(self) -> None:
@@ -67,16 +67,16 @@ class Persistence:
 
     @contextmanager
     def _taken(self, cancels: Sequence[CancelOrder]) -> Iterator[list[CancelOrder]]:
-        mine = [each for each in cancels if each.client_order_id not in self._under_way]
-        names = {each.client_order_id for each in mine}
-        self._under_way |= names
+        mine = [each for each in cancels if key_of(each) not in self._under_way]
+        keys = {key_of(each) for each in mine}
+        self._under_way |= keys
         try:
             yield mine
         finally:
-            self._under_way -= names
+            self._under_way -= keys
 
     def _log(self, cancels: Sequence[CancelOrder], exc: BotkitError) -> None:
-        names = ", ".join(each.client_order_id for each in cancels)
+        names = ", ".join(each.client_order_id or str(each.venue_order_id) for each in cancels)
         logger.warning("cancel of %s: %s; it is tried again", names, exc)
 
     def _give_up(self, cancels: Sequence[CancelOrder], *, reached_venue: bool) -> None:

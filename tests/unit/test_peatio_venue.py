@@ -1,6 +1,5 @@
 """Peatio's adapter beside its simulator: what goes wrong, and what becomes of our orders then."""
 
-import logging
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -20,7 +19,6 @@ from botkit.errors import (
 )
 from botkit.matching.exchange import OrderState
 from botkit.model import (
-    AskStatus,
     Balance,
     BookSnapshot,
     Event,
@@ -367,15 +365,13 @@ async def test_orders_beyond_our_own_rate_are_refused_and_cancels_are_not(
 
 
 @BOTH
-@pytest.mark.parametrize(("on_disconnect", "rests"), [("cancel", 0), ("keep", 1)])
-async def test_losing_the_feed_cancels_our_orders_by_rest(
-    generation: str, on_disconnect: str, rests: int, autojump_clock: MockClock
+async def test_losing_the_feed_is_told_at_once_and_new_orders_are_not_sent(
+    generation: str, autojump_clock: MockClock
 ) -> None:
-    async with open_bench(generation, {"on_disconnect": on_disconnect}) as bench:
+    async with open_bench(generation) as bench:
         await bench.session.rest()
         bench.socket.cut()
         await bench.session.link_down.wait()
-        assert len(bench.resting()) == rests
         status = of(bench, VenueStatus)[-1]
         assert (status.market_data, status.private, status.order_entry) == (False, False, False)
         bench.session.submit(Side.BUY, price=Decimal(40_000))
@@ -383,18 +379,7 @@ async def test_losing_the_feed_cancels_our_orders_by_rest(
 
 
 @BOTH
-async def test_an_order_to_be_kept_is_not_canceled_with_the_feed(
-    generation: str, autojump_clock: MockClock
-) -> None:
-    async with open_bench(generation) as bench:
-        await bench.session.rest(keep=True)
-        bench.socket.cut()
-        await bench.session.link_down.wait()
-        assert len(bench.resting()) == 1
-
-
-@BOTH
-async def test_an_order_of_an_earlier_run_is_canceled_too_once_it_was_asked_about(
+async def test_an_order_of_an_earlier_run_is_canceled_by_the_venues_id(
     generation: str, autojump_clock: MockClock
 ) -> None:
     async with open_bench(generation) as bench:
@@ -402,35 +387,16 @@ async def test_an_order_of_an_earlier_run_is_canceled_too_once_it_was_asked_abou
         asked = {"market": "btcusd", "side": "buy", "volume": "0.01", "price": str(price)}
         earlier = simulator.place(simulator.members[0], asked)
         assert isinstance(earlier, OrderState)
-        question = AskStatus(
-            client_order_id=bench.session.unknown_id(),
-            symbol="peatio:btcusd",
-            venue_order_id=VenueOrderId(str(earlier.order_id)),
-        )
-        bench.pair.subject.venue.ask(question)
-        await trio.sleep(1)
-        bench.socket.cut()
-        await bench.session.link_down.wait()
+        name, venue_id = bench.session.unknown_id(), VenueOrderId(str(earlier.order_id))
+        bench.session.cancel_by(name, venue_id)
+        await trio.sleep(2)
         assert bench.resting() == []
+        ended = [r for r in of(bench, ExecutionReport) if r.venue_order_id == venue_id]
+        assert ended[-1].ord_status is OrdStatus.CANCELED
 
 
 @BOTH
-async def test_what_cannot_be_canceled_is_said(
-    generation: str, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with open_bench(generation) as bench:
-        order = await bench.session.rest()
-        assert bench.pair.network is not None
-        for link in bench.pair.network.links:
-            link.cut()
-        bench.pair.network.close("exchange.test", 80)
-        with caplog.at_level(logging.WARNING):
-            await bench.session.link_down.wait()
-        assert f"order {bench.session.venue_id(order)} not canceled" in caplog.text
-
-
-@BOTH
-async def test_rest_that_fails_leaves_a_listing_incomplete_and_cancels_to_be_sent_again(
+async def test_rest_that_fails_leaves_a_listing_incomplete_and_cancels_to_be_tried_again(
     generation: str, autojump_clock: MockClock
 ) -> None:
     async with open_bench(generation) as bench:
@@ -447,7 +413,10 @@ async def test_rest_that_fails_leaves_a_listing_incomplete_and_cancels_to_be_sen
         listing = await bench.session.expect(OrderListing, "listing")
         assert not listing.complete
         await trio.sleep(1)
-        assert [each.reached_venue for each in of(bench, SendFailed)] == [True, False]
+        assert [each.reached_venue for each in of(bench, SendFailed)] == [False]
+        bench.pair.network.listen("exchange.test", 80, bench.simulator.server.serve)
+        await trio.sleep(5)  # the longest pause between two attempts to cancel
+        assert bench.resting() == []
 
 
 @BOTH

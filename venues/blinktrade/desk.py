@@ -98,7 +98,7 @@ class Desk:
         self._options = options
         self._deliver = deliver
         self.now_ns = now_ns
-        self._canceling: dict[ClientOrderId, _Canceling] = {}
+        self._canceling: list[_Canceling] = []
 
     def _time(self) -> int:
         return self.now_ns()  # which each run sets
@@ -119,9 +119,11 @@ class Desk:
             return
         if name is not None:
             self.working.pop(name, None)
-        for key, canceling in self._canceling.items():
+        for canceling in self._canceling:
             venue_id = canceling.cancel.venue_order_id
-            if key == name or (venue_id is not None and venue_id == report.venue_order_id):
+            if canceling.cancel.client_order_id == name or (
+                venue_id is not None and venue_id == report.venue_order_id
+            ):
                 canceling.over.set()
 
     # --- what goes out ----------------------------------------------------------------------
@@ -159,7 +161,7 @@ class Desk:
         self.line = None
         self.outbox.close()
         if self.outbox.is_standing:
-            for canceling in self._canceling.values():
+            for canceling in self._canceling:
                 self.outbox.put(canceling.cancel)
 
     @property
@@ -246,14 +248,14 @@ class Desk:
 
     async def _confirm(self, cancel: CancelOrder) -> None:
         """Wait for the end of an order; look it up if it is not told: late cancels never are."""
-        name = cancel.client_order_id
-        canceling = self._canceling[name] = _Canceling(cancel)
+        canceling = _Canceling(cancel)
+        self._canceling.append(canceling)
         try:
             with trio.move_on_after(self._options.cancel_within / NS_PER_S):
                 await canceling.over.wait()
                 return
         finally:
-            del self._canceling[name]
+            self._canceling.remove(canceling)
         with suppress(OrderOutcomeUnknownError, VenueDisconnectedError):
             await self._look_up_canceled(cancel)
 

@@ -48,6 +48,7 @@ __all__ = [
 ]
 
 RATE_LIMITED: Final = "rate_limit_exceeded"
+UNAUTHORIZED: Final = "unauthorized"
 UNMATCHED: Final = "unmatched topic"
 LONGEST_WAIT_S: Final = 3_600.0
 UNTOLD_WAIT_S: Final = 30.0  # the page's example, where the venue does not say how long
@@ -72,6 +73,11 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
     def is_rate(self) -> bool:
         """Whether there were too many requests or joins."""
         return self.kind == RATE_LIMITED
+
+    @property
+    def is_no_answer(self) -> bool:
+        """Whether it says nothing of what was asked about: rate, key, nonce, or no words at all."""
+        return self.is_rate or self.kind in ("", UNAUTHORIZED)
 
     @property
     def is_unmatched(self) -> bool:
@@ -448,9 +454,9 @@ class Codec:
         self._asked[ref] = _Asked(topic, event, request)
         return encode(wire.Push(ref, self._joins.get(topic), topic, event, payload))
 
-    def give_up(self, topic: str) -> list[NewOrder | CancelOrder]:
-        """Return what was sent on a channel and has no reply, and wait for none any more."""
-        lost = {ref: each for ref, each in self._asked.items() if each.topic == topic}
+    def give_up(self, topic: str | None = None) -> list[NewOrder | CancelOrder]:
+        """Return what was sent on a channel (None: any) and has no reply; wait for none more."""
+        lost = {ref: each for ref, each in self._asked.items() if topic in (None, each.topic)}
         for ref in lost:
             del self._asked[ref]
         return [each.request for each in lost.values() if each.request is not None]

@@ -1,7 +1,7 @@
 """One connection to Moonbase: its channels, its heartbeat, and the questions it asks."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -10,7 +10,7 @@ import trio
 from botkit.adapter import Readiness, send_failed
 from botkit.clock import Clock
 from botkit.errors import FeedStaleError, VenueError
-from botkit.model import FeedGap
+from botkit.model import CancelOrder, FeedGap
 from botkit.ports import Deliver
 from botkit.transport import WsLink
 from venues.moonbase.codec import (
@@ -57,7 +57,15 @@ class Channel:
 
 
 class Connection:
-    """Serves one WebSocket. Channels are joined in the order given, which is that of need."""
+    """Serves one WebSocket. Channels are joined in the order given, which is that of need.
+
+    Parameters
+    ----------
+    catch_up
+        Tells what was missed; our orders are ready once it has, their channels being joined.
+    cancel_again
+        Takes a cancel that had no answer when its channel died.
+    """
 
     def __init__(
         self,
@@ -68,6 +76,8 @@ class Connection:
         channels: list[Channel],
         deliver: Deliver,
         clock: Clock,
+        catch_up: Callable[[], Awaitable[None]] | None = None,
+        cancel_again: Callable[[CancelOrder], None] | None = None,
     ) -> None:
         options = venue.options
         self.ws = ws
@@ -83,6 +93,10 @@ class Connection:
         self._channels = channels
         self._deliver = deliver
         self._clock = clock
+        self._catch_up = catch_up
+        self._cancel_again = cancel_again
+        self._is_caught_up = catch_up is None
+        self._orders_joined = trio.Event()
         self._news = trio.Event()
         self._joining: Channel | None = None
         self._beats: dict[str, trio.Event] = {}
@@ -100,7 +114,16 @@ class Connection:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._beat)
             nursery.start_soon(self._keep_joined)
+            if self._catch_up is not None:
+                nursery.start_soon(self._tell_missed, self._catch_up)
             await self._read()
+
+    async def _tell_missed(self, catch_up: Callable[[], Awaitable[None]]) -> None:
+        """Tell what was missed once the channels of orders tell what comes."""
+        await self._orders_joined.wait()
+        await catch_up()
+        self._is_caught_up = True
+        self._tell("connected")
 
     def takes(self, symbol: str) -> bool:
         """Tell whether orders in `symbol` can be sent here."""
@@ -123,8 +146,8 @@ class Connection:
             await trio.sleep(options.heartbeat_every / NS_PER_S)
             ref, frame = self.codec.ask("phoenix", "heartbeat", {})
             answered = self._beats[ref] = trio.Event()
-            await self.ws.send(frame)
             with trio.move_on_after(options.heartbeat_within / NS_PER_S) as patience:
+                await self.ws.send(frame)
                 await answered.wait()
             if patience.cancelled_caught:
                 within_s = options.heartbeat_within / NS_PER_S
@@ -222,6 +245,9 @@ class Connection:
             self._deliver(FeedGap(self._venue.name, reason, symbol, receive_time_ns=now_ns))
         self._tell(reason)
         for request in self.codec.give_up(lost.topic):
+            if isinstance(request, CancelOrder) and self._cancel_again is not None:
+                self._cancel_again(request)
+                continue
             self._deliver(send_failed(request, reason, reached_venue=True, now_ns=now_ns))
         self._news.set()
 
@@ -237,9 +263,12 @@ class Connection:
         """Say what is ready: books, reports of our orders, and a way to send them."""
         down = {split(each.topic)[0] for each in self._channels if not each.joined}
         trades = any(each.private for each in self._channels)
+        if "orders" not in down:
+            self._orders_joined.set()
+        is_heard = trades and self._is_caught_up
         self._readiness.tell(
             reason,
             market_data="orderbooks" not in down,
-            private=trades and not down & {"orders", "balances"},
-            order_entry=trades and "orders" not in down,
+            private=is_heard and not down & {"orders", "balances"},
+            order_entry=is_heard and "orders" not in down,
         )

@@ -1,16 +1,16 @@
 """The way of our orders to Moonbase: over a connection, or by REST for cancels if there is none."""
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
 
-from botkit.adapter import Outbox, Outgoing, send_failed
+from botkit.adapter import Outbox, Outgoing, Persistence, send_failed
 from botkit.clock import Clock
-from botkit.errors import OrderOutcomeUnknownError, VenueError, VenueProtocolError
+from botkit.errors import VenueError
 from botkit.model import (
     AskListing,
     AskStatus,
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Desk", "Shift"]
 
 logger = logging.getLogger(__name__)
+NS_PER_S: Final = 1_000_000_000
+LOOK_BACK_NS: Final = 60 * NS_PER_S  # clocks differ, and what was told last may be late
 NO_CHANNEL: Final = "not sent: its channel of orders is not joined"
 
 
@@ -60,7 +62,7 @@ class Shift:
 
 
 class Desk:
-    """Sends what the outbox gives: one for the life of the venue, serving one `run` at a time."""
+    """Sends what the outbox gives: one for the life of the venue."""
 
     def __init__(
         self,
@@ -73,6 +75,9 @@ class Desk:
         self._deliver = deliver
         self._orders = orders
         self._open_rest = open_rest
+        self._shift: Shift | None = None
+        self._persistence: Persistence | None = None
+        self._heard_ns = 0  # until when the channels of orders have told everything
 
     async def serve(
         self, instruments: Mapping[str, Instrument], traded: tuple[str, ...], clock: Clock
@@ -81,22 +86,57 @@ class Desk:
 
         `instruments` are by the venue's names, `traded` those names that a strategy trades.
         """
+        async with self._open_rest() as rest, trio.open_nursery() as nursery:
+            shift = Shift(rest=rest, clock=clock, instruments=instruments, traded=traded)
+            self._shift, self._persistence = shift, Persistence(self._deliver, clock.now_ns)
+            while True:
+                await self._send(await self.outbox.take(), shift, nursery)
+
+    def line_up(self, connection: "Connection") -> None:
+        """Send over a connection from now on, in those instruments whose channel is joined."""
+        self.connection = connection
         self.outbox.open()
+        if self._persistence is not None:
+            self._persistence.wake()
+
+    def line_down(self, heard_ns: int) -> None:
+        """Send by REST; send those cancels anew that the connection had no reply to.
+
+        `heard_ns` is when it was last heard.
+        """
+        connection, self.connection = self.connection, None
+        if connection is None:
+            return
+        self._heard_ns = max(self._heard_ns, heard_ns)
+        self.outbox.close()
+        for request in connection.codec.give_up():
+            if isinstance(request, CancelOrder):
+                self.outbox.put(request)
+
+    async def catch_up(self) -> None:
+        """Tell what became of the orders entered lately, all pages; nothing the first time."""
+        shift = self._shift
+        if shift is None or not self._heard_ns:
+            return
         try:
-            async with self._open_rest() as rest, trio.open_nursery() as nursery:
-                shift = Shift(rest=rest, clock=clock, instruments=instruments, traded=traded)
-                while True:
-                    await self._send(await self.outbox.take(), shift, nursery)
-        finally:
-            self.outbox.close()
+            for name in shift.traded:
+                rows = await shift.rest.orders(name, self._since_ns())
+                for row in rows:
+                    self._deliver(self._report(row, name, shift))
+        except VenueError as exc:
+            logger.warning("moonbase: what was missed is not told: %s", exc)
+
+    def _since_ns(self) -> int:
+        """Return when the oldest order was entered whose end may have been missed."""
+        return min(self._heard_ns, self._orders.oldest_open_ns()) - LOOK_BACK_NS
 
     async def _send(self, request: Outgoing, shift: Shift, nursery: trio.Nursery) -> None:
         match request:
             case NewOrder():
                 await self._place(request, shift)
             case CancelOrder():
-                if not await self._cancel(request):
-                    nursery.start_soon(self._cancel_by_rest, request, shift)
+                assert self._persistence is not None
+                nursery.start_soon(self._persistence.see_through, [request], self._cancel)
             case AskStatus():
                 nursery.start_soon(self._tell_status, request, shift)
             case AskListing():
@@ -121,38 +161,31 @@ class Desk:
         now_ns = shift.clock.now_ns()
         self._deliver(send_failed(order, why, reached_venue=reached, now_ns=now_ns))
 
-    async def _cancel(self, cancel: CancelOrder) -> bool:
-        """Send a cancel over the connection; return False if that cannot be done."""
-        connection = self.connection
-        if connection is None or not connection.takes(cancel.symbol):
-            return False
-        try:
-            await connection.ws.send(connection.codec.encode(cancel))
-        except (ValueError, VenueError):
-            return False
-        return True
-
-    async def _cancel_by_rest(self, cancel: CancelOrder, shift: Shift) -> None:
+    async def _cancel(self, cancels: Sequence[CancelOrder]) -> None:
+        """Send a cancel; raise `VenueError` if nobody knows what became of it."""
+        (cancel,) = cancels
+        connection, shift = self.connection, self._shift
+        assert shift is not None
+        if connection is not None and connection.takes(cancel.symbol):
+            with suppress(ValueError, VenueError):
+                await connection.ws.send(connection.codec.encode(cancel))
+                return
         now_ns = shift.clock.now_ns
-        try:
+        order_id: int | None = None
+        with suppress(ValueError):
             order_id = self._orders.order_id(cancel.client_order_id, cancel.venue_order_id)
-        except ValueError:
-            order_id = None
         if order_id is None:
             text = "moonbase: not_found: the venue has told no id of this order"
             self._deliver(cancel_reject(cancel, Failure(text, "not_found"), now_ns()))
             return
-        try:
-            found = await shift.rest.cancel(order_id)
-            if isinstance(found, Failure):
-                self._deliver(cancel_reject(cancel, found, now_ns()))
-                return
+        found = await shift.rest.cancel(order_id)
+        if isinstance(found, Failure):
+            self._deliver(cancel_reject(cancel, found, now_ns()))
+            return
+        if cancel.client_order_id:
             self._orders.name(found.id, cancel.client_order_id)
-            instrument = shift.instrument(cancel.symbol)
-            self._deliver(self._orders.report(found, instrument, now_ns()))
-        except VenueError as exc:
-            reached = isinstance(exc, OrderOutcomeUnknownError | VenueProtocolError)
-            self._deliver(send_failed(cancel, str(exc), reached_venue=reached, now_ns=now_ns()))
+        instrument = shift.instrument(cancel.symbol)
+        self._deliver(self._orders.report(found, instrument, now_ns()))
 
     # --- questions of the engine's ----------------------------------------------------------
 

@@ -28,6 +28,8 @@ __all__ = ["Orders"]
 
 ZERO: Final = Decimal(0)
 REMEMBERED: Final = 100_000
+NEVER_NS: Final = (1 << 63) - 1
+CLOSED: Final = frozenset({OrdStatus.FILLED, OrdStatus.CANCELED})
 EXEC_TYPES: Final[Mapping[OrdStatus, ExecType]] = {
     OrdStatus.NEW: ExecType.NEW,
     OrdStatus.PARTIALLY_FILLED: ExecType.TRADE,
@@ -63,6 +65,7 @@ class Orders:
         self._names: OrderedDict[int, ClientOrderId] = OrderedDict()
         self._ids: dict[ClientOrderId, int] = {}
         self._told: OrderedDict[int, _Told] = OrderedDict()
+        self._open: dict[int, int] = {}  # when orders of ours that may rest were entered
         self.echoes = False  # the venue was seen to give an `external_id` of ours back
 
     def name(self, order_id: int, client_order_id: ClientOrderId) -> None:
@@ -89,6 +92,10 @@ class Orders:
             return int(venue_order_id)
         return self._ids.get(client_order_id)
 
+    def oldest_open_ns(self) -> int:
+        """Return when the oldest order of ours that may rest was entered; far ahead if none may."""
+        return min(self._open.values(), default=NEVER_NS)
+
     def report(
         self,
         row: OrderRow,
@@ -107,6 +114,10 @@ class Orders:
         entered_ns = time_ns(row.inserted_at)
         # Of an order that may be anybody's, when it was entered tells whether it may be ours.
         changed_ns = time_ns(row.updated_at) if name and row.updated_at else entered_ns
+        if name is None or status in CLOSED:
+            self._open.pop(row.id, None)
+        else:
+            self._open[row.id] = entered_ns
         filled = abs(row.filled_amount)
         total = None if row.filled_total is None else abs(row.filled_total)
         return ExecutionReport(

@@ -21,6 +21,7 @@ __all__ = ["Nonces", "Rest", "fetch_info", "open_rest"]
 
 NS_PER_S: Final = 1_000_000_000
 NS_PER_MS: Final = 1_000_000
+MS_PER_S: Final = 1_000
 PAGE: Final = 1_000
 
 _info = msgspec.json.Decoder(Info).decode
@@ -28,15 +29,26 @@ _order = msgspec.json.Decoder(OrderRow).decode
 _orders = msgspec.json.Decoder(list[OrderRow]).decode
 
 
+LONGEST_WAIT_MS: Final = 1_000
+
+
 class Nonces:
-    """Numbers that never repeat and never fall: milliseconds, or one more than the last."""
+    """Numbers that never repeat and never fall: milliseconds.
+
+    They wait for the clock and do not run ahead of it, so that another process of the same key,
+    such as the guardian, is above the last one as soon as it starts. A clock that was set back by
+    more than a second is not waited for.
+    """
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns
         self._last = 0
 
-    def next(self) -> tuple[int, int]:
+    async def next(self) -> tuple[int, int]:
         """Return a nonce, and the time in Unix seconds that goes with it."""
+        ahead_ms = self._last + 1 - self._now_ns() // NS_PER_MS
+        if 0 < ahead_ms <= LONGEST_WAIT_MS:
+            await trio.sleep(ahead_ms / MS_PER_S)
         now_ns = self._now_ns()
         self._last = max(self._last + 1, now_ns // NS_PER_MS)
         return self._last, now_ns // NS_PER_S
@@ -104,7 +116,11 @@ class Rest:
         """
         path = f"/my/orders/{order_id}/cancel"
         found = await self._call("PUT", path, {}, urgent=True)
-        return found if isinstance(found, Failure) else parse(_order, found, "canceled order")
+        if not isinstance(found, Failure):
+            return parse(_order, found, "canceled order")
+        if found.is_no_answer:
+            raise VenueError(f"{found.text}, in answer to PUT {path}")
+        return found
 
     async def order(self, symbol: str, order_id: int) -> OrderRow | None:
         """Return one order; None if the venue does not list it. Raises `VenueError`."""
@@ -154,7 +170,7 @@ class Rest:
         self, method: str, path: str, terms: Mapping[str, str], *, urgent: bool
     ) -> bytes | Failure:
         async with self._turns.take(urgent=urgent):
-            nonce_ms, timestamp_s = self._nonces.next()
+            nonce_ms, timestamp_s = await self._nonces.next()
             headers = wire.rest_headers(
                 self._options.key.reveal(),
                 self._options.secret.reveal(),

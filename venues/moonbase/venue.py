@@ -2,11 +2,12 @@
 
 import logging
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from botkit.adapter import Network, Readiness, send_failed
+from botkit.adapter import Network, Readiness, attended, first_of, send_failed
 from botkit.clock import Clock
 from botkit.config import structure
 from botkit.errors import (
@@ -30,11 +31,12 @@ from botkit.model import (
     ReplaceOrder,
     TimeInForce,
 )
-from botkit.ports import Capabilities, Deliver, FeeSchedule, VenueSetup
+from botkit.ports import Capabilities, Deliver, FeeSchedule, Liveness, VenueSetup
 from botkit.transport import Budget, open_ws
 from venues.moonbase import wire
 from venues.moonbase.connection import Channel, Connection
 from venues.moonbase.desk import Desk
+from venues.moonbase.liveness import JOIN_WINDOW_S, liveness
 from venues.moonbase.options import MoonbaseOptions, build_instruments
 from venues.moonbase.orders import Orders
 from venues.moonbase.rest import Nonces, Rest, fetch_info, open_rest
@@ -47,7 +49,7 @@ __all__ = ["MoonbaseMarketData", "MoonbaseVenue"]
 logger = logging.getLogger(__name__)
 NS_PER_S: Final = 1_000_000_000
 NS_PER_US: Final = 1_000
-HOUR_S: Final = 3_600.0
+
 MINUTE_S: Final = 60.0
 FORBIDDEN: Final = 403
 SNAPSHOT_LIMIT: Final = 1_000
@@ -107,7 +109,7 @@ class MoonbaseMarketData:
                 f"{options.joins_for_watcher} for a watcher (joins_for_watcher); trade fewer "
                 "instruments here, or set trades = false"
             )
-        return Budget(limit=limit, window_s=HOUR_S, reserve=min(cost, limit - cost))
+        return Budget(limit=limit, window_s=JOIN_WINDOW_S, reserve=min(cost, limit - cost))
 
     def channels(self) -> list[Channel]:
         """Return what is to be joined, in the order of need."""
@@ -136,6 +138,10 @@ class MoonbaseMarketData:
         """Serve one connection's books until canceled."""
         await self._serve(deliver, clock)
 
+    def liveness(self) -> Liveness:
+        """Return how soon what dies is noticed, and how soon orders can be ended."""
+        return liveness(self.options)
+
     # --- connecting -------------------------------------------------------------------------
 
     async def _serve(self, deliver: Deliver, clock: Clock, desk: Desk | None = None) -> None:
@@ -150,16 +156,12 @@ class MoonbaseMarketData:
         reason = f"no joins left this hour: connecting in {wait_s:.0f} s"
         readiness.tell(reason if wait_s else "connecting")
         try:
-            async with trio.open_nursery() as nursery:
-                if desk is not None:
-                    instruments = {each.name: each for each in self.instruments.values()}
-                    nursery.start_soon(desk.serve, instruments, self._traded(), clock)
-                if wait_s:
-                    logger.warning("%s: %s; cancels go by REST", self.name, reason)
-                    await trio.sleep(wait_s)
-                await self._connect(channels, readiness, deliver, clock, desk)
+            if wait_s:
+                logger.warning("%s: %s; cancels go by REST", self.name, reason)
+                await trio.sleep(wait_s)
+            await self._connect(channels, readiness, deliver, clock, desk)
         except* VenueError as group:
-            raise _first(group) from None
+            raise first_of(group) from None
         finally:
             readiness.lost("the connection has ended")
 
@@ -195,16 +197,23 @@ class MoonbaseMarketData:
             ) as ws:
                 self._was_connected = True
                 connection = Connection(
-                    self, ws, readiness, channels=channels, deliver=deliver, clock=clock
+                    *(self, ws, readiness),
+                    channels=channels,
+                    deliver=deliver,
+                    clock=clock,
+                    catch_up=None if desk is None else desk.catch_up,
+                    cancel_again=None if desk is None else desk.outbox.put,
                 )
                 if desk is not None:
-                    desk.connection = connection
-                await connection.serve()
+                    desk.line_up(connection)
+                try:
+                    await connection.serve()
+                finally:  # before the link is closed, which may take a while
+                    if desk is not None:
+                        desk.line_down(clock.now_ns() - round(ws.idle_s * NS_PER_S))
+                    readiness.lost("the connection has ended")
         except HandshakeRefusedError as exc:
             raise self._refusal(exc) from exc
-        finally:
-            if desk is not None:
-                desk.connection = None
 
     def _refusal(self, exc: HandshakeRefusedError) -> VenueError:
         """Return what a refused handshake means; a key that was taken before is no bad key."""
@@ -245,9 +254,17 @@ class MoonbaseVenue(MoonbaseMarketData):
         ]
 
     async def run(self, deliver: Deliver, clock: Clock) -> None:
-        """Serve one connection until canceled; cancels go by REST until there is one."""
+        """Serve one connection until canceled."""
         self._deliver = deliver
-        await self._serve(deliver, clock, self._desk)
+        serve = partial(self._serve, deliver, clock, self._desk)
+        await attended(self, self._desk.outbox, serve, deliver, clock)
+
+    async def stand_by(self, deliver: Deliver, clock: Clock) -> None:
+        """Send cancels and answer questions until canceled, by REST while there is no link."""
+        self._deliver = deliver
+        with self._desk.outbox.standing_by():
+            instruments = {each.name: each for each in self.instruments.values()}
+            await self._desk.serve(instruments, self._traded(), clock)
 
     def _open_rest(self) -> AbstractAsyncContextManager[Rest]:
         return open_rest(self.options, self.network, self._nonces, self.requests)
@@ -282,9 +299,3 @@ class MoonbaseVenue(MoonbaseMarketData):
     def ask(self, question: AskStatus | AskListing) -> None:
         """Look an order, or all of ours, up."""
         self._desk.outbox.put(question)
-
-
-def _first(group: BaseExceptionGroup[VenueError]) -> BaseException:
-    """Return the first of what went wrong."""
-    found = group.exceptions[0]
-    return _first(found) if isinstance(found, BaseExceptionGroup) else found

@@ -1,13 +1,13 @@
 """The way of our orders to Peatio: REST calls, and the questions about what became of them."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
 import trio
 
-from botkit.adapter import Outbox, Outgoing, send_failed
+from botkit.adapter import Outbox, Outgoing, Persistence, send_failed
 from botkit.clock import Clock
 from botkit.errors import (
     ConfigError,
@@ -23,6 +23,7 @@ from botkit.model import (
     Event,
     ExecType,
     ExecutionReport,
+    Instrument,
     NewOrder,
     OrderCancelReject,
     OrderListing,
@@ -37,11 +38,12 @@ from venues.peatio.own import Own, OwnOrders
 from venues.peatio.reports import CLOSED, Reports
 from venues.peatio.rest import UNKNOWN_ORDER, Rest, RestRefusedError, TradingRest
 
-__all__ = ["Desk", "Session"]
+__all__ = ["Desk", "Session", "Standby"]
 
 logger = logging.getLogger(__name__)
 NS_PER_S: Final = 1_000_000_000
 FOLLOW_MOST_S: Final = 30.0
+LOOK_BACK_NS: Final = 60 * NS_PER_S  # clocks differ, and what was told last may be late
 
 
 class Session(Protocol):
@@ -66,40 +68,125 @@ class Session(Protocol):
         ...
 
 
+class Standby:
+    """What the desk works with while there is no connection: REST alone."""
+
+    def __init__(
+        self,
+        rest: TradingRest,
+        reports: Reports,
+        instruments: Mapping[str, Instrument],
+        deliver: Deliver,
+        clock: Clock,
+    ) -> None:
+        self.rest: Rest = rest
+        self.trading = rest
+        self.reports = reports
+        self.traded = tuple(instruments)
+        self.deliver = deliver
+        self.clock = clock
+
+    def taken_in(self, row: wire.OrderRow) -> list[Event]:
+        """Return nothing: there is no feed that could have told of it."""
+        del row
+        return []
+
+
 class Desk:
-    """One for the life of the venue: it knows our orders from one connection to the next."""
+    """One for the life of the venue: it knows our orders from one connection to the next.
+
+    Attributes
+    ----------
+    session
+        The connection, while it tells of our orders; new ones are sent only then.
+    """
 
     def __init__(self, options: PeatioOptions, deliver: Deliver) -> None:
         self.own = OwnOrders()
         self.outbox = Outbox(deliver)
+        self.session: Session | None = None
+        self.standby: Standby | None = None
+        self._deliver = deliver
+        self._persistence: Persistence | None = None
+        self._heard_ns = 0  # until when the feed has told everything
         self._options = options
         self.budget = Budget(
             limit=options.max_requests_per_second, window_s=1.0, reserve=options.cancel_reserve
         )
 
-    async def serve(self, session: Session) -> None:
-        """Send what the outbox gives until the connection ends; requests do not wait in line."""
-        async with trio.open_nursery() as nursery:
-            while True:
-                request = await self.outbox.take()
-                nursery.start_soon(self._perform, session, request, nursery.start_soon)
+    async def serve(self, standby: Standby) -> None:
+        """Send what the outbox gives until canceled; requests do not wait in line."""
+        self.standby = standby
+        self._persistence = Persistence(self._deliver, standby.clock.now_ns)
+        try:
+            async with trio.open_nursery() as nursery:
+                while True:
+                    request = await self.outbox.take()
+                    nursery.start_soon(self._tend, request, nursery.start_soon)
+        finally:
+            self.standby = None
 
-    async def _perform(
-        self, session: Session, request: Outgoing, start_soon: Callable[..., object]
-    ) -> None:
+    def line_up(self, session: Session) -> None:
+        """Send new orders from now on: there is a feed that tells of them."""
+        self.session = session
+        self.outbox.open()
+        if self._persistence is not None:
+            self._persistence.wake()
+
+    def line_down(self, reason: str, heard_ns: int) -> None:
+        """Send no new orders; `heard_ns` is when the feed was last heard."""
+        if self.session is not None:
+            self._heard_ns = max(self._heard_ns, heard_ns)
+        self.session = None
+        self.outbox.close(f"not sent: {reason}")
+
+    @property
+    def _now(self) -> Session:
+        """What there is now to work with."""
+        session: Session | None = self.standby if self.session is None else self.session
+        assert session is not None, "requests are taken while it serves"
+        return session
+
+    async def _tend(self, request: Outgoing, start_soon: Callable[..., object]) -> None:
+        """Perform a request; a key that is refused ends connections, not this."""
+        try:
+            await self._perform(request, start_soon)
+        except VenueError as exc:
+            logger.warning("peatio: a request was not answered: %s", exc)
+
+    async def _perform(self, request: Outgoing, start_soon: Callable[..., object]) -> None:
+        session = self._now
         match request:
             case NewOrder():
                 if await self._submit(session, request):
-                    start_soon(self._follow, session, request)
+                    start_soon(self._follow, request)
             case CancelOrder():
-                if await self._cancel(session, request):
-                    start_soon(self._follow_cancel, session, request)
+                assert self._persistence is not None
+                await self._persistence.see_through([request], self._cancel)
+                await self._follow_cancel(request)
             case AskStatus():
                 await self._answer_status(session, request)
             case AskListing():
                 await self._answer_listing(session, request)
             case _:
                 raise AssertionError(f"the gate lets no {type(request).__name__} pass")
+
+    async def catch_up(self, session: Session) -> None:
+        """Tell what rests, our trades since the last connection, and what rests no more."""
+        for market in session.traded:
+            missed: list[wire.TradeRow] = []
+            if self._heard_ns:
+                missed = await session.rest.fills(market, self._heard_ns - LOOK_BACK_NS)
+            before = [own.order_id for own in self.own.ours() if own.symbol.endswith(f":{market}")]
+            rows, is_all = await session.rest.open_orders(market)
+            told = [session.reports.order(row) for row in rows]
+            told += [each for trade in missed for each in session.reports.listed(trade)]
+            for report in told:
+                if report is not None:
+                    session.deliver(report)
+            gone = set(before) - {row.id for row in rows} if is_all else set()
+            for order_id in sorted(gone):
+                await self.tell_status(session, order_id)
 
     # --- new orders -------------------------------------------------------------------------
 
@@ -145,7 +232,7 @@ class Desk:
         for event in (*events, *session.reports.release(row.id), *session.taken_in(row)):
             session.deliver(event)
 
-    async def _follow(self, session: Session, order: NewOrder) -> None:
+    async def _follow(self, order: NewOrder) -> None:
         """Ask about an order until the venue has said more than that it took it in.
 
         What is left of a market order ends without a word in the first generation, so it is
@@ -159,36 +246,33 @@ class Desk:
             is_settled = own is not None and own.is_seen and order.ord_type is OrdType.LIMIT
             if own is None or not own.is_open or is_settled:
                 return
-            await self.tell_status(session, own.order_id)
+            await self.tell_status(self._now, own.order_id)
             wait_s = min(2 * wait_s, FOLLOW_MOST_S)
 
     # --- cancels ----------------------------------------------------------------------------
 
-    async def _cancel(self, session: Session, request: CancelOrder) -> bool:
-        """Ask for the end of an order; tell whether the venue has taken the request."""
+    async def _cancel(self, cancels: Sequence[CancelOrder]) -> None:
+        """Ask for the end of an order; raise `VenueError` if nobody knows what became of that."""
+        (request,) = cancels
+        session = self._now
         order_id = self._id_of(request)
         if order_id is None:
             session.deliver(
                 _declined(request, session, "the venue has told no id of it", unknown_order=True)
             )
-            return False
+            return
         try:
             row = await session.trading.cancel(order_id)
         except RestRefusedError as exc:
             is_unknown = not UNKNOWN_ORDER.isdisjoint(exc.codes)
             session.deliver(_declined(request, session, str(exc), unknown_order=is_unknown))
-            return False
-        except (VenueError, ConfigError) as exc:  # sent again by the engine when it is overdue
-            now_ns = session.clock.now_ns()
-            session.deliver(send_failed(request, str(exc), reached_venue=True, now_ns=now_ns))
-            return False
+            return
         report = session.reports.order(row)
         if report is None or report.ord_status not in CLOSED:
-            return True  # queued: the answer shows the order as it was
+            return  # queued: the answer shows the order as it was
         await self.tell_status(session, order_id)
         text = f"the order has ended before: {row.state}"
         session.deliver(_declined(request, session, text, ord_status=report.ord_status))
-        return False
 
     def _id_of(self, request: CancelOrder | AskStatus) -> int | None:
         told = request.venue_order_id
@@ -196,26 +280,12 @@ class Desk:
             return int(told)
         return self.own.id_of(request.client_order_id)
 
-    async def _follow_cancel(self, session: Session, request: CancelOrder) -> None:
+    async def _follow_cancel(self, request: CancelOrder) -> None:
         """Ask once about an order whose end is not told soon: a late cancel does nothing."""
         await trio.sleep(self._options.check_after / NS_PER_S)
         own = self.own.get(self._id_of(request))
         if own is not None and own.is_open:
-            await self.tell_status(session, own.order_id)
-
-    async def pull(self, rest: TradingRest) -> None:
-        """Cancel by REST what we know to rest: the venue does not when the feed is lost."""
-        with trio.move_on_after(self._options.answer_within / NS_PER_S, shield=True):
-            async with trio.open_nursery() as nursery:
-                for own in self.own.ours():
-                    if not own.keep:
-                        nursery.start_soon(self._pull, rest, own)
-
-    async def _pull(self, rest: TradingRest, own: Own) -> None:
-        try:
-            await rest.cancel(own.order_id)
-        except (VenueError, ConfigError) as exc:
-            logger.warning("%s: order %d not canceled: %s", own.symbol, own.order_id, exc)
+            await self.tell_status(self._now, own.order_id)
 
     # --- questions --------------------------------------------------------------------------
 
@@ -224,12 +294,11 @@ class Desk:
         await self.budget.wait()
         try:
             row = await session.rest.order(order_id)
-        except VenueAuthenticationError:
-            raise
+            reports = session.reports.of_order(row)
         except VenueError as exc:
             logger.warning("cannot tell where order %d stands: %s", order_id, exc)
             return
-        for report in session.reports.of_order(row):
+        for report in reports:
             session.deliver(report)
 
     async def _answer_status(self, session: Session, question: AskStatus) -> None:
@@ -263,8 +332,6 @@ class Desk:
                 found, is_all = await self._listed(session, market, since_ns)
                 reports += found
                 complete = complete and is_all
-        except VenueAuthenticationError:
-            raise
         except VenueError as exc:
             logger.warning("%s: cannot list our orders: %s", question.venue, exc)
             complete = False

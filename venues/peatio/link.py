@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
-from botkit.adapter import Readiness
+from botkit.adapter import Readiness, first_of
 from botkit.clock import Clock
 from botkit.errors import (
     FeedStaleError,
@@ -114,7 +114,9 @@ class Link(abc.ABC):
                 nursery.start_soon(self._tend)
                 await self._read()
         except* VenueError as group:
-            raise _first(group) from None
+            raise first_of(group) from None
+        finally:
+            self._lose()
 
     @abc.abstractmethod
     async def _tend(self) -> None:
@@ -148,18 +150,19 @@ class Link(abc.ABC):
     # --- the account ------------------------------------------------------------------------
 
     async def _open_desk(self, desk: "Desk") -> None:
-        """Tell balances and open orders, and take orders from then on."""
+        """Tell balances, what was missed and open orders, and take orders from then on."""
         await self._tell_balances()
-        for market in self.traded:
-            rows, _ = await self.rest.open_orders(market)
-            for row in rows:
-                report = self.reports.order(row)
-                if report is not None:
-                    self.deliver(report)
-        self._start(desk.serve, self)
+        await desk.catch_up(self)
         self._start(self._keep_balances, desk)
-        desk.outbox.open()
+        desk.line_up(self)
         self._readiness.tell("signed in", private=True, order_entry=True)
+
+    def _lose(self) -> None:
+        """Say that the connection has ended: before it is closed, which may take a while."""
+        if self._desk is not None:
+            heard_ns = self.clock.now_ns() - round(self._ws.idle_s * NS_PER_S)
+            self._desk.line_down("the connection has ended", heard_ns)
+        self._readiness.lost("the connection has ended")
 
     async def _tell_balances(self) -> None:
         for balance in self.reports.balances(await self.rest.accounts()):
@@ -304,8 +307,8 @@ class RangerLink(Link):
         while True:
             await trio.sleep(options.ping_every / NS_PER_S)
             self._pong = trio.Event()
-            await self._ws.send(PING)
             with trio.move_on_after(options.pong_within / NS_PER_S):
+                await self._ws.send(PING)
                 await self._pong.wait()
             if not self._pong.is_set():
                 within_s = options.pong_within / NS_PER_S
@@ -320,9 +323,3 @@ async def _tolerate(what: str, ask: Callable[..., Any], *args: Any) -> None:
         raise
     except VenueError as exc:
         logger.warning("peatio: cannot ask for %s: %s", what, exc)
-
-
-def _first(group: BaseExceptionGroup[VenueError]) -> BaseException:
-    """Return the first of what went wrong."""
-    found = group.exceptions[0]
-    return _first(found) if isinstance(found, BaseExceptionGroup) else found

@@ -88,7 +88,7 @@ GENERATIONS: Final[Mapping[str, Dialect]] = {
         accounts="account/balances",
         markets="public/markets",
         trades="public/markets/{market}/trades",
-        open_states=("wait", "pending"),
+        open_states=("pending", "wait"),  # as an order goes: asked in this order none is missed
         closed_states=("done", "cancel", "reject"),
         pages_fills_by_id=False,
     ),

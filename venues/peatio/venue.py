@@ -5,9 +5,10 @@ import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from botkit.adapter import Network, Readiness, send_failed
+from botkit.adapter import Network, Readiness, attended, send_failed
 from botkit.clock import Clock
 from botkit.config import structure
 from botkit.errors import (
@@ -31,11 +32,13 @@ from botkit.model import (
     ReplaceOrder,
     TimeInForce,
 )
-from botkit.ports import Capabilities, Deliver, FeeSchedule, VenueSetup
+from botkit.ports import Capabilities, Deliver, FeeSchedule, Liveness, VenueSetup
 from botkit.transport import HttpLink, open_http, open_ws
-from venues.peatio.desk import Desk
+from venues.peatio.desk import Desk, Standby
 from venues.peatio.link import Link, RangerLink, WebsocketApiLink
+from venues.peatio.liveness import liveness
 from venues.peatio.options import PeatioOptions, build_instruments, build_tokens
+from venues.peatio.reports import Reports
 from venues.peatio.rest import Rest, TradingRest
 
 if TYPE_CHECKING:
@@ -135,20 +138,19 @@ class PeatioMarketData:
                 except VenueUnreachableError:
                     await self._blame_token(rest, desk)
                     raise
-                except VenueError as exc:
-                    if desk is not None:
-                        desk.outbox.close(f"not sent: {exc}")
-                        await self._pull(rest, desk)
-                    raise
         finally:
             readiness.lost("the connection has ended")
-            if desk is not None:
-                desk.outbox.close()
 
-    async def _pull(self, rest: Rest, desk: Desk) -> None:
-        """Cancel by REST what rests: the venue itself does not when the private feed is lost."""
-        if isinstance(rest, TradingRest) and self.options.on_disconnect == "cancel":
-            await desk.pull(rest)
+    def _traded(self) -> "Mapping[str, Instrument]":
+        """Return what is traded, by the venue's names."""
+        names = dict.fromkeys(each.partition(":")[2] for each in self._setup.symbols)
+        symbols = {name: f"{self.name}:{name}" for name in names}
+        known = self.instruments
+        return {name: known[symbol] for name, symbol in symbols.items() if symbol in known}
+
+    def liveness(self) -> Liveness:
+        """Return how soon what dies is noticed, and how soon orders can be ended."""
+        return liveness(self.options)
 
     async def _serve_link(
         self, rest: Rest, readiness: Readiness, deliver: Deliver, clock: Clock, desk: Desk | None
@@ -167,12 +169,10 @@ class PeatioMarketData:
             ssl_context=network.ssl_context or _verifying(),
             dial=network.dial,
         ) as ws:
-            names = dict.fromkeys(each.partition(":")[2] for each in self._setup.symbols)
-            traded = {name: self.instruments[f"{self.name}:{name}"] for name in names}
             await kind(
                 self.name,
                 options,
-                traded,
+                self._traded(),
                 rest=rest,
                 ws=ws,
                 tokens=self.tokens,
@@ -219,10 +219,35 @@ class PeatioVenue(PeatioMarketData):
     async def run(self, deliver: Deliver, clock: Clock) -> None:
         """Serve one connection until canceled."""
         self._deliver = deliver
-        await self._serve(deliver, clock, self._desk)
+        serve = partial(self._serve, deliver, clock, self._desk)
+        await attended(self, self._desk.outbox, serve, deliver, clock)
+
+    async def stand_by(self, deliver: Deliver, clock: Clock) -> None:
+        """Cancel and answer questions by REST until canceled, connected or not."""
+        self._deliver = deliver
+        desk, options = self._desk, self.options
+        with desk.outbox.standing_by():
+            async with self._open_trading() as rest:
+                traded = self._traded()
+                reports = Reports(
+                    *(self.name, traded, desk.own, clock.now_ns),
+                    fees=options.fees,
+                    fee_in_received=options.fee_in == "received",
+                )
+                await desk.serve(Standby(rest, reports, traded, deliver, clock))
 
     @asynccontextmanager
     async def _open_rest(self) -> AsyncIterator[Rest]:
+        """Give the calls that are open while it stands by: they outlive a connection."""
+        standby = self._desk.standby
+        if standby is not None:
+            yield standby.rest
+            return
+        async with self._open_trading() as rest:
+            yield rest
+
+    @asynccontextmanager
+    async def _open_trading(self) -> AsyncIterator[TradingRest]:
         """Open the calls that place and cancel as well."""
         deadline_s = self.options.answer_within / NS_PER_S
         async with self._open_http() as link, self._open_http() as urgent:
