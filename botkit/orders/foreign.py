@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from botkit.model import ExecutionReport, VenueOrderId
+from botkit.model import ExecutionReport
 from botkit.orders.state import Order
 from botkit.orders.transitions import CLOSED
 
@@ -39,9 +39,12 @@ class ForeignOrders:
             if len(self._closed) > self._keep_closed:
                 self._forget_closed(self._closed.popleft())
 
-    def claim(self, venue: str, venue_order_id: VenueOrderId) -> list[ExecutionReport]:
-        """Take out the reports of an order that has turned out to be ours, oldest first."""
-        key = (venue, venue_order_id)
+    def claim(self, venue: str, name: str) -> list[ExecutionReport]:
+        """Take out the reports of an order that has turned out to be ours, oldest first.
+
+        `name` is the venue's id; its client order id where the venue has told none.
+        """
+        key = (venue, name)
         self.latest.pop(key, None)
         return list(self._reports.pop(key, ()))
 

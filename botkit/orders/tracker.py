@@ -163,7 +163,8 @@ class Orders:
         self._by_id.update(dict.fromkeys(order.aliases, order))
         for venue_id in order.venue_order_ids:
             venue.by_venue_id[venue_id] = order
-            self._foreign.claim(venue.name, venue_id)
+        for name in (*order.venue_order_ids, *record.client_order_ids):
+            self._foreign.claim(venue.name, name)
         self._count(order)
         self._doubt(order, "left open by an earlier run", now_ns)
         return order
