@@ -61,7 +61,6 @@ class Bench:
         self.rig.report(order, OrdStatus.NEW, 0.1)
         return order
 
-    @property
     def is_up(self) -> bool:
         return self.engine.lifecycle.venue_status["paper"].up
 
@@ -129,11 +128,11 @@ def test_what_rested_when_the_link_was_lost_is_canceled_before_the_venue_is_up()
 
     bench.up(2)
     assert bench.canceled() == [order.client_order_id]
-    assert not bench.is_up
+    assert not bench.is_up()
     bench.rig.report(order, OrdStatus.NEW, 2.5)
-    assert not bench.is_up, "it rests: that does not settle it"
+    assert not bench.is_up(), "it rests: that does not settle it"
     bench.rig.report(order, OrdStatus.CANCELED, 3)
-    assert bench.is_up
+    assert bench.is_up()
     assert bench.actor.of("on_venue")[-3:] == [
         ("on_venue", "paper", False),
         ("on_venue", "paper", False),
@@ -161,9 +160,9 @@ def test_under_keep_orders_are_asked_for_and_left() -> None:
     assert order.client_order_id not in bench.canceled()
 
     bench.rig.report(order, OrdStatus.NEW, 3)
-    assert not bench.is_up, "the other is still to be canceled"
+    assert not bench.is_up(), "the other is still to be canceled"
     bench.rig.report(unwanted, OrdStatus.CANCELED, 3)
-    assert bench.is_up
+    assert bench.is_up()
     assert order.ord_status is OrdStatus.NEW
 
 
@@ -173,7 +172,7 @@ def test_an_order_to_be_kept_is_kept_through_a_lost_link() -> None:
     bench.down(1)
     bench.up(2)
     bench.rig.report(stop, OrdStatus.NEW, 3)
-    assert (bench.is_up, bench.canceled()) == (True, [])
+    assert (bench.is_up(), bench.canceled()) == (True, [])
 
 
 @pytest.mark.parametrize("rest_cancel", [True, False])
@@ -184,7 +183,7 @@ def test_cancels_go_at_once_where_there_is_another_way(*, rest_cancel: bool) -> 
     assert bench.canceled() == [order.client_order_id] * rest_cancel
     bench.rig.report(order, OrdStatus.CANCELED, 1.5)
     bench.up(2)
-    assert bench.is_up
+    assert bench.is_up()
 
 
 def test_a_fill_settles_and_counts_and_a_second_loss_begins_anew() -> None:
@@ -194,9 +193,9 @@ def test_a_fill_settles_and_counts_and_a_second_loss_begins_anew() -> None:
     bench.up(2)
     bench.down(3)
     bench.rig.fill(order, "2", "99", 3.5, exec_id="e-1")
-    assert not bench.is_up, "the link is down"
+    assert not bench.is_up(), "the link is down"
     bench.up(4)
-    assert bench.is_up
+    assert bench.is_up()
     assert bench.actor.position() == 2
 
 
@@ -239,13 +238,13 @@ def test_a_listing_that_is_late_or_asked_on_a_lost_link_is_asked_for_again() -> 
     bench.up(0)
     bench.down(1)
     bench.listing(1.5)
-    assert not bench.is_up
+    assert not bench.is_up()
     bench.engine.handle(Tick(time_ns(2.5)))
     assert len(bench.rig.of(AskListing)) == 1, "nobody would hear it"
     bench.up(3)
     assert len(bench.rig.of(AskListing)) == 2
     bench.listing(4)
-    assert bench.is_up
+    assert bench.is_up()
 
 
 def test_orders_of_an_earlier_run_are_swept_before_the_start() -> None:
@@ -268,7 +267,7 @@ def test_fills_of_the_earlier_run_do_not_count_again_and_new_ones_do() -> None:
     order = bench.recover(
         left(venue_order_ids={VenueOrderId("V-1"): OLD}, fills=[old_fill("2", "e-1")])
     )
-    assert (order.cum_qty, bench.actor.position()) == (2, 0)
+    assert [order.cum_qty, bench.actor.position()] == [2, 0]
     bench.up(1)
     for exec_id in ("e-1", "e-2"):
         bench.rig.report(
@@ -280,7 +279,7 @@ def test_fills_of_the_earlier_run_do_not_count_again_and_new_ones_do() -> None:
             last_px="99",
             exec_id=exec_id,
         )
-    assert (order.cum_qty, bench.actor.position()) == (4, 2)
+    assert [order.cum_qty, bench.actor.position()] == [4, 2]
 
 
 def test_an_order_that_was_replaced_lives_on_under_its_new_name_and_terms() -> None:
@@ -322,7 +321,7 @@ def test_an_order_to_be_kept_is_taken_over_and_its_strategy_hears_of_it() -> Non
     order = bench.recover(left(keep=True, venue_order_ids={VenueOrderId("V-1"): OLD}))
     bench.up(0)
     bench.rig.report(order, OrdStatus.NEW, 0.1, venue_order_id=VenueOrderId("V-1"))
-    assert bench.is_up
+    assert bench.is_up()
     bench.rig.start()
     assert bench.canceled() == []
     bench.rig.fill(order, "5", "99", 1, exec_id="e-1", venue_order_id=VenueOrderId("V-1"))
@@ -358,12 +357,12 @@ def test_an_order_with_our_tag_that_no_journal_knew_is_adopted_and_canceled() ->
         stray,
     )
     assert bench.canceled() == [OLD]
-    assert not bench.is_up
+    assert not bench.is_up()
     order = bench.engine.orders.get(OLD)
     assert order is not None
     assert bench.engine.orders.leaves(SYMBOL, Side.SELL) == 3
     bench.rig.report(order, OrdStatus.CANCELED, 2, **named)
-    assert bench.is_up
+    assert bench.is_up()
     assert [key for _, key in bench.engine.orders.foreign] == ["other-old-7", "rig-old-9"]
 
 
@@ -389,7 +388,7 @@ def test_orders_that_may_be_ours_are_canceled_where_nobody_else_trades(
     bench.listing(1, *twins)
     found = [command.venue_order_id for command in bench.rig.cancels]
     assert found == (["V-1", "V-2"] if exclusive else [])
-    assert not bench.is_up
+    assert not bench.is_up()
 
 
 def test_a_run_without_strategies_sweeps_and_is_done() -> None:
