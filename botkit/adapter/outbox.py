@@ -36,6 +36,7 @@ class Outbox:
     waits here is given back as not sent, and its cancel dropped: it would find no order.
 
     Under `standing_by` cancels and questions pass though it is closed: there is a road for them.
+    They wait here before either has begun, for a run that has only to cancel does so at once.
     """
 
     def __init__(self, deliver: Deliver, *, reason: str = DOWN) -> None:
@@ -43,6 +44,7 @@ class Outbox:
         self._reason = reason
         self._is_open = False
         self._is_standing = False
+        self._has_begun = False
         self._cancels: dict[OrderKey, CancelOrder] = {}
         self._others: deque[Outgoing] = deque()
         self._news = trio.Event()
@@ -52,12 +54,12 @@ class Outbox:
 
     def open(self) -> None:
         """Let requests pass."""
-        self._is_open = True
+        self._is_open = self._has_begun = True
 
     @contextmanager
     def standing_by(self) -> Iterator[None]:
         """Let cancels and questions pass for the length of the block, closed or not."""
-        self._is_standing = True
+        self._is_standing = self._has_begun = True
         try:
             yield
         finally:
@@ -71,7 +73,7 @@ class Outbox:
 
     def close(self, reason: str = DOWN) -> None:
         """Let no order pass any more; give back what had not been taken, for `reason`."""
-        self._is_open, self._reason = False, reason
+        self._is_open, self._has_begun, self._reason = False, True, reason
         waiting = [*self._cancels.values(), *self._others]
         self._cancels.clear()
         self._others.clear()
@@ -80,8 +82,9 @@ class Outbox:
 
     def put(self, request: Outgoing) -> None:
         """Take a request; it is sent, or given back, later."""
-        may_stand = self._is_standing and not isinstance(request, NewOrder | ReplaceOrder)
-        if not (self._is_open or may_stand):
+        has_road = self._is_standing or not self._has_begun
+        may_wait = has_road and not isinstance(request, NewOrder | ReplaceOrder)
+        if not (self._is_open or may_wait):
             self._give_back(request)
             return
         if isinstance(request, CancelOrder):

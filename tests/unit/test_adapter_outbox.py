@@ -82,6 +82,7 @@ def test_cancels_that_wait_can_be_taken_together() -> None:
 def test_closed_it_gives_requests_back_as_not_sent() -> None:
     told: list[Event] = []
     outbox = Outbox(told.append)
+    outbox.close()
     outbox.put(order(1))
     outbox.put(cancel(1))
     assert [(e.request, e.reached_venue) for e in told if isinstance(e, SendFailed)] == [
@@ -94,9 +95,20 @@ def test_closed_it_gives_requests_back_as_not_sent() -> None:
 def test_a_question_gets_no_answer_while_it_is_closed() -> None:
     told: list[Event] = []
     outbox = Outbox(told.append)
+    outbox.close()
     outbox.put(AskListing(venue="v", listing_id=1))
     assert told == []
     assert len(outbox) == 0
+
+
+def test_before_anything_has_begun_cancels_wait_and_orders_come_back() -> None:
+    told: list[Event] = []
+    outbox = Outbox(told.append)
+    outbox.put(order(1))
+    outbox.put(cancel(2))
+    assert [e.request for e in told if isinstance(e, SendFailed)] == [RequestKind.NEW]
+    with outbox.standing_by():
+        assert outbox.take_cancels(5) == [cancel(2)]
 
 
 def test_closing_gives_back_what_nobody_had_taken_and_says_why() -> None:
