@@ -99,7 +99,9 @@ class _DialedStream(httpcore.AsyncNetworkStream):
             raise httpcore.ReadError(reason_of(exc)) from exc
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send all of `buffer`."""
+        """Send all of `buffer`; the end of a request is often none."""
+        if not buffer:
+            return
         try:
             await self._stream.send_all(buffer)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:

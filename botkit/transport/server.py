@@ -215,10 +215,11 @@ class _Connection:
     async def reply(self, reply: HttpReply) -> bool:
         """Send `reply`; return whether the connection can take another request."""
         headers = {"content-length": str(len(reply.body)), **reply.headers}
-        await self._send(h11.Response(status_code=reply.status, headers=list(headers.items())))
-        if reply.body:
-            await self._send(h11.Data(data=reply.body))
-        await self._send(h11.EndOfMessage())
+        await self._send(
+            h11.Response(status_code=reply.status, headers=list(headers.items())),
+            *([h11.Data(data=reply.body)] if reply.body else []),
+            h11.EndOfMessage(),
+        )
         if self._parser.our_state is h11.MUST_CLOSE or self._parser.their_state is not h11.DONE:
             return False
         self.raw = self._parser.trailing_data[0]
@@ -232,8 +233,8 @@ class _Connection:
         if self._parser.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             await self.reply(attrs.evolve(reply, headers={"connection": "close"}))
 
-    async def _send(self, event: h11.Event) -> None:
-        encoded = self._parser.send(event)
+    async def _send(self, *events: h11.Event) -> None:
+        encoded = b"".join(self._parser.send(event) or b"" for event in events)
         if encoded:
             with trio.fail_after(self._limits.send_timeout_s):
                 await self.stream.send_all(encoded)

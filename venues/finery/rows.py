@@ -169,8 +169,9 @@ def cancel_reason(why: WhyCanceled) -> int:
 
 def side_levels(market: Market, side: Side) -> dict[int, int]:
     """Return size by price of the best levels, best first."""
-    levels = market.levels(side, DEPTH)
-    return {to_units(price): to_units(size) for price, size, _ in levels}
+    tick, lot = to_units(market.tick_size), to_units(market.lot_size)
+    levels = market.own_side(side).levels(DEPTH)
+    return {ticks * tick: total.lots * lot for ticks, total in levels}
 
 
 class BookFeed:

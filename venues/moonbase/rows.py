@@ -46,20 +46,14 @@ class RefusedError(Exception):
 
 def number(value: Decimal) -> msgspec.Raw:
     """Return a number as the venue writes floats: 1.0, 0.001, 1.0e-5."""
-    sign, digits, exponent = value.normalize().as_tuple()
-    assert isinstance(exponent, int), "an exchange counts in finite numbers"
-    text = "".join(map(str, digits))
-    point = len(text) + exponent
-    if value == 0:
-        written = "0.0"
-    elif point not in PLAIN:
-        written = f"{text[0]}.{text[1:] or '0'}e{point - 1}"
-    elif point <= 0:
-        written = "0." + "0" * -point + text
-    else:
-        padded = text.ljust(point, "0")
-        written = f"{padded[:point]}.{padded[point:] or '0'}"
-    return msgspec.Raw(("-" * sign + written).encode())
+    normal = value.normalize()
+    point = normal.adjusted() + 1
+    if point in PLAIN or not value:
+        written = f"{normal:f}"
+        return msgspec.Raw((written if "." in written else f"{written}.0").encode())
+    digits = "".join(map(str, normal.as_tuple().digits))
+    sign = "-" if normal.is_signed() else ""
+    return msgspec.Raw(f"{sign}{digits[0]}.{digits[1:] or '0'}e{point - 1}".encode())
 
 
 def _maybe(value: Decimal | None) -> msgspec.Raw | None:
