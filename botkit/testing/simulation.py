@@ -8,6 +8,7 @@ venues' simulators over streams in memory. After the run every book, order, fill
 the bot is held against the exchange's own.
 """
 
+import gc
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -38,6 +39,7 @@ T = TypeVar("T")
 HOST: Final = "exchange.test"
 PORT: Final = 80
 ORDERED: Final = "_ALLOW_DETERMINISTIC_SCHEDULING"
+YOUNG_MOST: Final = 50_000  # objects between two looks for garbage, which cost a tenth otherwise
 QUIET_S: Final = 5.0  # for what is under way to arrive
 
 
@@ -175,13 +177,15 @@ def run_seeded(main: Callable[[], Awaitable[T]], seed: int) -> T:
     makes batches ordered are private, so trio is pinned and this is the only place that knows.
     """
     inside = vars(trio_run)
-    draws = inside["_r"]
+    draws, often = inside["_r"], gc.get_threshold()
     before, was_ordered = draws.getstate(), inside[ORDERED]
     draws.seed(seed)
     inside[ORDERED] = True
+    gc.set_threshold(YOUNG_MOST)
     try:
         return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     finally:
+        gc.set_threshold(*often)
         draws.setstate(before)
         inside[ORDERED] = was_ordered
 

@@ -52,6 +52,14 @@ NO_BALANCE: Final = "3"
 FOR_BALANCE: Final = frozenset(
     {RejectReason.INSUFFICIENT_FUNDS, RejectReason.BELOW_MIN_QTY, RejectReason.OFF_GRID}
 )
+PRIVATE: Final = (
+    BalanceChanged,
+    Execution,
+    OrderAccepted,
+    OrderCanceled,
+    OrderExpired,
+    RequestRejected,
+)  # of what concerns an account; most of what happens is changes of books
 QUIRKS: Final[Mapping[str, Any]] = {
     "ignores_cod": False,  # the 2015 server does: orders outlive their session
     "cod_delay_s": 0.0,
@@ -150,7 +158,8 @@ class BlinkTradeSimulator:
 
     def _on_events(self, events: Sequence[ExchangeEvent]) -> None:
         """Tell every session; what concerns an account is put into words once, for all of them."""
-        private = {name: self._private(events, name) for name in self.accounts}
+        telling = [event for event in events if isinstance(event, PRIVATE)]
+        private = {name: self._private(telling, name) for name in self.accounts}
         for name, overheard in self._overhearing:
             overheard.extend(private[name])
         for session in tuple(self.sessions):
