@@ -6,8 +6,8 @@ from typing import Final
 
 from botkit.assembly import Plan
 from botkit.journal import JournalReader
-from botkit.model import Adjustment, AdjustmentKind, FeeTold, Fill, Instrument
-from botkit.portfolio import carried_positions
+from botkit.live.opening import Moved, opening_adjustments
+from botkit.model import Adjustment, FeeTold, Fill, Instrument
 
 __all__ = ["opening_inventory"]
 
@@ -27,39 +27,17 @@ def opening_inventory(
     Positions are carried over from the last run of this `mode` that had any, where the venue
     keeps them; an opening of the config counts where nothing was carried.
     """
-    kept = {name for name, venue in plan.venues.items() if venue.keeps_orders}
-    carried: list[Adjustment] = []
-    if kept:
-        entries = _last_entries(journal, mode)
-        strays = {e.symbol for e in entries if e.symbol and e.symbol not in instruments}
-        for symbol in sorted(strays):
-            say(f"{symbol}: its venue does not have it now, so its position is not carried over.")
-        everything = carried_positions(entries, instruments)
-        carried = [each for each in everything if each.symbol.partition(":")[0] in kept]
-    known = {(each.strategy, each.symbol) for each in carried}
-    opening = [
-        Adjustment(
-            kind=AdjustmentKind.OPENING,
-            symbol=each.symbol,
-            strategy=each.strategy,
-            qty=each.qty,
-            price=each.price,
-            reason="the config",
-        )
-        for each in plan.config.bot.opening
-        if (each.strategy, each.symbol) not in known
-    ]
-    return [*carried, *opening]
+    return opening_adjustments(plan, instruments, lambda: _last_entries(journal, mode), say)
 
 
-def _last_entries(journal: Path, mode: str) -> list[Adjustment | Fill | FeeTold]:
+def _last_entries(journal: Path, mode: str) -> list[Moved]:
     """Return what moved positions in the last run of `mode` in which anything did."""
     with JournalReader(journal) as reader:
         for run in reader.runs(MOST_RUNS):
             if run.mode != mode:
                 continue
             entries = reader.entries(run.run_id, (Adjustment, Fill, FeeTold))
-            found = [each for each in entries if isinstance(each, Adjustment | Fill | FeeTold)]
+            found = [each for each in entries if isinstance(each, Moved)]
             if found:
                 return found
     return []

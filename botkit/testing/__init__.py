@@ -25,3 +25,5 @@ from botkit.testing.harness import RunResult as RunResult
 from botkit.testing.harness import Scripted as Scripted
 from botkit.testing.harness import run_strategy as run_strategy
 from botkit.testing.memory_journal import MemoryJournal as MemoryJournal
+from botkit.testing.simulation import SimulationResult as SimulationResult
+from botkit.testing.simulation import simulate as simulate

@@ -63,6 +63,8 @@ class Pipe:
         Once this many more bytes were sent the link is cut; those bytes still arrive.
     sent
         Bytes taken from the sender so far.
+    echoes
+        So many of the next chunks arrive twice: what a sender puts at once, such as a frame.
     """
 
     latency_s: float = 0.0
@@ -71,6 +73,7 @@ class Pipe:
     black_hole: bool = False
     cut_after: int | None = None
     sent: int = 0
+    echoes: int = 0
     _signal: _Signal = attrs.field(factory=_Signal, repr=False)
     _chunks: collections.deque[tuple[float, bytes]] = attrs.field(
         factory=collections.deque, init=False, repr=False
@@ -98,6 +101,10 @@ class Pipe:
         self._held += size
         if size and not self.black_hole:
             self._chunks.append((self._due(), data[:size]))
+            if self.echoes and size == len(data):
+                self.echoes -= 1
+                self._held += size
+                self._chunks.append((self._due(), data))
         self._signal.set_for(self)
         return size
 
@@ -170,6 +177,10 @@ class Pipe:
         self._reader_left = True
         self._chunks.clear()
         self._held = 0
+        self._signal.set()
+
+    def wake(self) -> None:
+        """Have all who wait for this link look again."""
         self._signal.set()
 
     async def wait(self, until: float) -> None:
@@ -275,6 +286,17 @@ class MemoryStream(trio.abc.HalfCloseableStream):
             self._closed = True
             self._outgoing.reset(drop=True)
             self._incoming.leave()
+
+    def detach(self) -> None:
+        """Take this end from its owner, to whom it looks reset; nothing happens on the link.
+
+        For a process that ends, or that stands still: what it does with its end has no effect.
+        """
+        waiting = (self._outgoing, self._incoming)
+        self._outgoing, self._incoming = Pipe(), Pipe()
+        self._incoming.reset(drop=True)
+        for pipe in waiting:
+            pipe.wake()
 
     def _arrived(self, max_bytes: int | None) -> bytes | None:
         if self._closed:

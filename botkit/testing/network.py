@@ -26,6 +26,8 @@ class SimulatedNetwork:
         Every link ever made, oldest first: faults are set there.
     dials
         Every address dialled, in order, whether it answered or not.
+    refusals
+        How many dials were refused.
     unanswered
         Addresses where a dial waits for ever.
     on_link
@@ -38,6 +40,7 @@ class SimulatedNetwork:
     dials: list[Address] = attrs.field(factory=list)
     unanswered: set[Address] = attrs.field(factory=set)
     on_link: Callable[[Link], None] | None = None
+    refusals: int = 0
     _listening: dict[Address, Handler] = attrs.field(factory=dict, init=False)
     _nursery: trio.Nursery
 
@@ -51,6 +54,10 @@ class SimulatedNetwork:
         """Refuse new links to (host, port) from now on; those that are open stay."""
         del self._listening[host, port]
 
+    def listens(self, host: str, port: int) -> bool:
+        """Tell whether anybody serves links to (host, port)."""
+        return (host, port) in self._listening
+
     async def dial(self, host: str, port: int) -> trio.abc.Stream:
         """Return a stream to who listens at (host, port); raise `ConnectionRefusedError`."""
         self.dials.append((host, port))
@@ -59,6 +66,7 @@ class SimulatedNetwork:
         await trio.sleep(2 * self.latency_s)
         handler = self._listening.get((host, port))
         if handler is None:
+            self.refusals += 1
             raise ConnectionRefusedError(f"nobody listens at {host}:{port}")
         link = Link.make(latency_s=self.latency_s, window=self.window)
         self.links.append(link)

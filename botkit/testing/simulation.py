@@ -1,17 +1,17 @@
 """A whole bot and the exchanges it trades on, in one process, on simulated time, from one seed.
 
     result = simulate(load("configs/finery.toml"), seed=7)
-    assert not result.differences, result.differences
+    assert not result.problems, result.problems
 
 Strategy, engine, gate, adapters, WebSocket framing and REST are the real ones; they reach the
-venues' simulators over streams in memory. After the run every book, order, fill and balance of
-the bot is held against the exchange's own.
+venues' simulators over streams in memory. Faults drawn from the seed cut links, lose answers,
+kill the bot; its guardian sweeps and it starts again from its journal. What must hold is checked
+by the exchanges' own books, all the time and once more at the end.
 """
 
 import gc
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -21,26 +21,40 @@ import trio
 import trio._core._run as trio_run
 import trio.testing
 
-from botkit.adapter import Network, Simulator, SimulatorSetup
-from botkit.assembly import Plan, assemble, check
-from botkit.clock import LiveClock
-from botkit.config import Config, load_plugin
-from botkit.live import serve_links
-from botkit.matching.exchange import OrderState
-from botkit.model import Side, VenueOrderId
-from botkit.shell import Bot, ExitCode, run_bot
+from botkit.adapter import Simulator
+from botkit.assembly import check
+from botkit.config import Config
+from botkit.shell import Bot, ExitCode
+from botkit.testing.chronicle import Chronicle
+from botkit.testing.comparing import differing_books, differing_orders
+from botkit.testing.drawing import draw_latencies, draw_quirks
+from botkit.testing.faults import EASY, FEWEST_FAULTS, Faults
+from botkit.testing.invariants import Books, QuantityLimits
+from botkit.testing.lives import Lives
 from botkit.testing.memory_journal import MemoryJournal
-from botkit.testing.network import SimulatedNetwork, open_network
-from botkit.testing.simulated import START_NS
+from botkit.testing.planting import plant
+from botkit.testing.settling import settle, sums_of
+from botkit.testing.world import HOST, PORT, World, open_world
 
-__all__ = ["SimulationResult", "World", "open_world", "run_seeded", "simulate"]
+__all__ = [
+    "HOST",
+    "PORT",
+    "QUIET_S",
+    "SimulationResult",
+    "World",
+    "differing_books",
+    "differing_orders",
+    "open_world",
+    "run_seeded",
+    "simulate",
+]
 
 T = TypeVar("T")
-HOST: Final = "exchange.test"
-PORT: Final = 80
 ORDERED: Final = "_ALLOW_DETERMINISTIC_SCHEDULING"
 YOUNG_MOST: Final = 50_000  # objects between two looks for garbage, which cost a tenth otherwise
 QUIET_S: Final = 5.0  # for what is under way to arrive
+FEWEST_ORDERS: Final = 20  # in `ORDERS_PER_S`
+PER_S: Final = 120.0
 
 
 @attrs.frozen(kw_only=True)
@@ -50,107 +64,44 @@ class SimulationResult:
     Parameters
     ----------
     exit_code
-        What the bot's run ended with.
+        What the bot's last run ended with.
+    problems
+        Everything that must hold and did not, a line each with its simulated time.
     differences
-        What the bot thinks and the exchange knows otherwise; a line each.
+        What the bot thinks and the exchange knows otherwise; among the problems too.
     resting
-        Orders of the bot's account still in an exchange's book.
+        Orders of the bot still in an exchange's book at the end; among the problems too.
     orders, fills
         As the exchanges counted them.
+    restarts
+        How often the bot was started again.
+    faults
+        How many took effect, by kind.
+    gone_after_s
+        How long each order that a guardian had to see gone outlived its bot, or its own arrival
+        in the book, in seconds; without those whose venue could not be reached.
+    quirks
+        What the venues' simulators were told to do, by venue.
+    timeline
+        What happened, a line each, if it was asked for.
     trace
-        A hash of everything the journal holds: the same for the same seed.
+        A hash of everything that happened: the same for the same seed.
     """
 
     seed: int
+    seconds: float
     exit_code: ExitCode
+    problems: tuple[str, ...]
     differences: tuple[str, ...]
     resting: tuple[str, ...]
     orders: int
     fills: int
+    restarts: int
+    faults: Mapping[str, int]
+    gone_after_s: tuple[float, ...]
+    quirks: Mapping[str, Mapping[str, Any]]
+    timeline: tuple[str, ...]
     trace: str
-
-
-@attrs.define(kw_only=True, eq=False)
-class World:
-    """Exchanges by venue name, the networks to them, and the clock all go by."""
-
-    clock: LiveClock
-    simulators: Mapping[str, Simulator]
-    networks: Mapping[str, SimulatedNetwork]
-
-    def plan(self, config: Config) -> Plan:
-        """Build a live bot of `config` whose venues reach the simulated exchanges."""
-        plan = check(config, live=True, now_ns=self.clock.now_ns)
-        for name, venue in plan.venues.items():
-            assert hasattr(venue, "network"), f"venue {name} has no network to be simulated"
-            venue.network = Network(dial=self._dial_to(name))
-        return plan
-
-    def _dial_to(self, name: str) -> Callable[[str, int], Any]:
-        network = self.networks[name]
-
-        async def dial(_: str, __: int) -> trio.abc.Stream:
-            return await network.dial(HOST, PORT)
-
-        return dial
-
-    async def build(
-        self, config: Config, *, run_id: str, seed: int
-    ) -> tuple[Bot, MemoryJournal, Callable[[], Any]]:
-        """Return a bot, its journal, and what serves its links."""
-        plan = self.plan(config)
-        journal = MemoryJournal()
-        instruments = await plan.prepare()
-        bot = assemble(
-            plan,
-            instruments,
-            journal=journal,
-            clock=self.clock,
-            run_id=run_id,
-            log=_say_nothing,
-        )
-        rng = np.random.default_rng(seed)
-        venues = list(plan.venues.values())
-        return bot, journal, lambda: serve_links(bot.engine, venues, self.clock, rng=rng)
-
-
-@asynccontextmanager
-async def open_world(
-    config: Config, seed: int, *, quirks: Mapping[str, Mapping[str, Any]] | None = None
-) -> AsyncIterator[World]:
-    """Run a simulated exchange for each venue of `config`, for the length of the block.
-
-    `quirks` are the simulators', by venue name.
-    """
-    clock = LiveClock(origin_ns=START_NS)
-    simulators: dict[str, Simulator] = {}
-    networks: dict[str, SimulatedNetwork] = {}
-    async with trio.open_nursery() as nursery:
-        async with _networks(list(config.venues)) as opened:
-            for number, (name, table) in enumerate(config.venues.items()):
-                source = f"{config.source}: venues.{name}.type"
-                build: Any = load_plugin("botkit.simulators", table.type, source)
-                simulator: Simulator = build(
-                    SimulatorSetup(
-                        clock=clock,
-                        seed=seed + 1_000_003 * number,
-                        quirks=(quirks or {}).get(name, {}),
-                    )
-                )
-                networks[name], simulators[name] = opened[name], simulator
-                opened[name].listen(HOST, PORT, simulator.server.serve)
-                nursery.start_soon(simulator.run)
-            yield World(clock=clock, simulators=simulators, networks=networks)
-        nursery.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def _networks(names: Sequence[str]) -> AsyncIterator[dict[str, SimulatedNetwork]]:
-    if not names:
-        yield {}
-        return
-    async with open_network() as network, _networks(names[1:]) as others:
-        yield {names[0]: network, **others}
 
 
 def simulate(
@@ -159,15 +110,30 @@ def simulate(
     *,
     seconds: float = 120.0,
     quirks: Mapping[str, Mapping[str, Any]] | None = None,
+    faults: bool = True,
+    record: bool = False,
 ) -> SimulationResult:
     """Run the bot of `config` for `seconds` of simulated time and hold it against its exchanges.
+
+    Parameters
+    ----------
+    quirks
+        By venue, how its simulator decides what the venue leaves open; with `faults` the others
+        are drawn.
+    faults
+        Whether anything goes wrong.
+    record
+        Whether to keep a timeline.
 
     Raises
     ------
     ConfigError
         The config is wrong, or a venue of it has no simulator.
     """
-    return run_seeded(lambda: _simulate(config, seed, seconds, quirks), seed)
+    story = _Story(
+        config=config, seed=seed, seconds=seconds, quirks=quirks or {}, faults=faults, record=record
+    )
+    return run_seeded(story.run, seed)
 
 
 def run_seeded(main: Callable[[], Awaitable[T]], seed: int) -> T:
@@ -190,48 +156,179 @@ def run_seeded(main: Callable[[], Awaitable[T]], seed: int) -> T:
         inside[ORDERED] = was_ordered
 
 
-async def _simulate(
-    config: Config,
-    seed: int,
-    seconds: float,
-    quirks: Mapping[str, Mapping[str, Any]] | None,
-) -> SimulationResult:
-    async with open_world(config, seed, quirks=quirks) as world:
-        bot, journal, links = await world.build(config, run_id=f"s{seed}", seed=seed)
-        differences: list[str] = []
+@attrs.define(kw_only=True, eq=False)
+class _Story:
+    """One seed, from its first start to what is found at the end."""
 
-        async def end() -> None:
-            await trio.sleep(seconds)
-            for simulator in world.simulators.values():
-                simulator.market.pause()
-            await trio.sleep(QUIET_S)
-            differences.extend(differing_books(bot, world.simulators))
-            bot.stop.request("the time to simulate has passed")
+    config: Config
+    seed: int
+    seconds: float
+    quirks: Mapping[str, Mapping[str, Any]]
+    faults: bool
+    record: bool
+    _problems: list[str] = attrs.field(factory=list)
+    _chronicle: Chronicle = attrs.field(init=False)
+    _nameless: list[str] = attrs.field(init=False)
+    _journal: MemoryJournal = attrs.field(factory=MemoryJournal)
 
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(end)
-            await run_bot(bot, links)
+    async def run(self) -> SimulationResult:
+        """Let it happen."""
+        plan = check(self.config, live=True)
+        self._nameless = [
+            name for name, e in plan.venues.items() if not e.capabilities.client_order_ids
+        ]
+        self._chronicle = Chronicle(keep=self.record)
+        rng = np.random.default_rng([self.seed, 0xFA])
+        quirks, latencies = self.quirks, {}
+        if self.faults:
+            quirks = draw_quirks(self.config, rng, self.quirks)
+            latencies = draw_latencies(self.config, rng)
+            self._chronicle.tell("world", f"latency {latencies}, quirks {quirks}")
+        async with (
+            open_world(self.config, self.seed, quirks=quirks, latency_s=latencies) as world,
+            trio.open_nursery() as nursery,
+        ):
+            lives = self._lives(world, nursery, rng)
+            books = self._books(world, lives)
+            faults = self._faults(world, lives, books, rng)
+            nursery.start_soon(lives.keep_alive)
+            if self.faults:
+                for each in books.values():
+                    plant(each)
+                await faults.bring_about(self.seconds)
+            else:
+                await trio.sleep(self.seconds)
+            result = await self._end(world, lives, books, faults)
             nursery.cancel_scope.cancel()
-        await trio.sleep(QUIET_S)
-        member_of = _members(config, world.simulators)
-        differences += differing_orders(bot, world.simulators, member_of)
-        reports = {
-            name: simulator.market.exchange.report()[member_of[name]]
-            for name, simulator in world.simulators.items()
-        }
-        return SimulationResult(
-            seed=seed,
-            exit_code=bot.exit_code(),
-            differences=tuple(differences),
-            resting=tuple(
-                f"{name} order {row['order_id']}: {row['side']} {row['leaves_qty']} {row['symbol']}"
-                for name, report in reports.items()
-                for row in report["resting"]
-            ),
-            orders=sum(report["orders"] for report in reports.values()),
-            fills=sum(report["fills"] for report in reports.values()),
-            trace=_trace(journal),
+        return attrs.evolve(result, quirks=quirks)
+
+    # --- the parts --------------------------------------------------------------------------
+
+    def _problem(self, text: str) -> None:
+        self._problems.append(f"{trio.current_time():.3f} s: {text}")
+        self._chronicle.tell("PROBLEM", text)
+
+    def _lives(self, world: World, nursery: trio.Nursery, rng: np.random.Generator) -> Lives:
+        return Lives(
+            world=world,
+            config=self.config,
+            seed=self.seed,
+            rng=np.random.default_rng(int(rng.integers(2**32))),
+            journal=self._journal,
+            chronicle=self._chronicle,
+            problem=self._problem,
+            nursery=nursery,
         )
+
+    def _books(self, world: World, lives: Lives) -> dict[str, Books]:
+        members = _members(self.config, world.simulators)
+        found: dict[str, Books] = {}
+        for name, simulator in world.simulators.items():
+            found[name] = Books(
+                venue=name,
+                simulator=simulator,
+                member=members[name],
+                limits=QuantityLimits(risk=self.config.risk),
+                chronicle=self._chronicle,
+                problem=self._problem,
+                deaths=lives.deaths,
+                tells_orders_apart=name not in self._nameless,
+                is_alive=lives.bot_trades,
+            )
+            simulator.market.exchange.observe(found[name].on_events)
+            lives.on_death.append(found[name].on_death)
+        return found
+
+    def _faults(
+        self, world: World, lives: Lives, books: Mapping[str, Books], rng: np.random.Generator
+    ) -> Faults:
+        faults = Faults(
+            world=world,
+            victim=lives,
+            books=books,
+            journal=self._journal,
+            chronicle=self._chronicle,
+            rng=np.random.default_rng(int(rng.integers(2**32))),
+        )
+        for each in books.values():
+            each.excused = faults.excuses
+        return faults
+
+    # --- the end ----------------------------------------------------------------------------
+
+    async def _end(
+        self, world: World, lives: Lives, books: Mapping[str, Books], faults: Faults
+    ) -> SimulationResult:
+        for simulator in world.simulators.values():
+            simulator.market.pause()
+        differences = await settle(lives, world)
+        last = await lives.finish()
+        await trio.sleep(QUIET_S)
+        if last is None or last.bot is None:
+            self._problem("no bot was running in the end")
+        elif last.exit_code is not ExitCode.STOPPED_BY_RISK:
+            differences += self._differing(last.bot, world, books)
+        sums = sums_of(self._journal, books, None if last is None else last.bot)
+        resting = tuple(line for each in books.values() for line in each.resting())
+        exit_code = ExitCode.ERROR if last is None or last.exit_code is None else last.exit_code
+        for line in (*differences, *sums, *resting):
+            self._problem(line)
+        if (exit_code is ExitCode.ORDERS_MAY_REST) is not bool(resting) or exit_code in (1, 2):
+            self._problem(f"exit code {exit_code!r} with {len(resting)} orders resting")
+        orders = sum(each.orders for each in books.values())
+        if self.faults:
+            self._check_harness(faults, orders)
+        return SimulationResult(
+            seed=self.seed,
+            seconds=self.seconds,
+            exit_code=exit_code,
+            problems=tuple(self._problems),
+            differences=tuple(differences),
+            resting=resting,
+            orders=orders,
+            fills=sum(each.fills for each in books.values()),
+            restarts=sum(not each.is_guardian for each in lives.lives) - 1,
+            faults=dict(sorted(faults.counts.items())),
+            gone_after_s=tuple(each for book in books.values() for each in book.gone_after_s),
+            quirks={},
+            timeline=tuple(self._chronicle.lines),
+            trace=self._trace(),
+        )
+
+    def _differing(self, bot: Bot, world: World, books: Mapping[str, Books]) -> list[str]:
+        members = {name: each.member for name, each in books.items()}
+        if not self.faults:
+            return differing_orders(bot, world.simulators, members)
+        others = {name: {*each.planted, *self._unknown(each)} for name, each in books.items()}
+        return differing_orders(bot, world.simulators, members, but=others)
+
+    def _unknown(self, books: Books) -> list[int]:
+        """Return the orders a bot need not know: of earlier runs, or gone without a trace.
+
+        One whose answer was lost, and that ended before anybody asked, is known as absent.
+        """
+        begun_ns = self._journal.runs[-1].started_ns
+        account = books.simulator.market.exchange.accounts[books.member]
+        return [
+            each.order_id
+            for each in account.history()
+            if each.updated_ns < begun_ns or not each.cum_qty
+        ]
+
+    def _check_harness(self, faults: Faults, orders: int) -> None:
+        share = min(1.0, self.seconds / PER_S)
+        count = sum(number for kind, number in faults.counts.items() if kind not in EASY)
+        if count < FEWEST_FAULTS * share:
+            self._problem(f"harness: only {count} faults")
+        if orders < FEWEST_ORDERS * share:
+            self._problem(f"harness: only {orders} orders")
+
+    def _trace(self) -> str:
+        """Return a hash of everything that was journaled and of what else happened."""
+        running = hashlib.blake2b(self._chronicle.hexdigest().encode(), digest_size=12)
+        for entry in self._journal.entries:
+            running.update(msgspec.json.encode(entry))
+        return running.hexdigest()
 
 
 def _members(config: Config, simulators: Mapping[str, Simulator]) -> dict[str, str]:
@@ -242,66 +339,3 @@ def _members(config: Config, simulators: Mapping[str, Simulator]) -> dict[str, s
         owner = next((each for each in simulator.members if words & {each.key, each.name}), None)
         found[name] = (owner or simulator.members[0]).name
     return found
-
-
-def _trace(journal: MemoryJournal) -> str:
-    """Return a hash of everything that was journaled."""
-    running = hashlib.blake2b(digest_size=12)
-    for entry in journal.entries:
-        running.update(msgspec.json.encode(entry))
-    return running.hexdigest()
-
-
-# --- what the bot thinks, held against what the exchange knows ---------------------------------
-
-
-def differing_books(bot: Bot, simulators: Mapping[str, Simulator]) -> list[str]:
-    """Return a line for each side of a book that is not as the exchange has it.
-
-    Only as deep as the bot's own book is; where the venue shows fewer levels it has fewer.
-    """
-    told: list[str] = []
-    for symbol, channel in bot.engine.channels.items():
-        venue, _, name = symbol.partition(":")
-        market = simulators[venue].market.exchange.markets[name]
-        for side in Side:
-            ours = channel.market.book.levels(side)
-            theirs = [(float(px), float(qty)) for px, qty, _ in market.levels(side, len(ours))]
-            if ours != theirs or not ours:
-                told.append(f"{symbol} {side} book: the bot has {ours[:3]}, it is {theirs[:3]}")
-    return told
-
-
-def differing_orders(
-    bot: Bot, simulators: Mapping[str, Simulator], member_of: Mapping[str, str]
-) -> list[str]:
-    """Return a line for each order, fill or balance that the two sides do not agree on."""
-    told: list[str] = []
-    for name, simulator in simulators.items():
-        account = simulator.market.exchange.accounts[member_of[name]]
-        known = [*account.history(), *account.open_orders()]
-        for order in known:
-            told += _differing(bot, name, simulator.venue_order_id(order), order)
-        for balance in account.balances():
-            ours = bot.engine.lifecycle.balances.get((name, balance.currency))
-            if ours is not None and ours.total != balance.total:
-                told.append(
-                    f"{name} {balance.currency}: the bot was told {ours.total}, "
-                    f"the exchange has {balance.total}"
-                )
-    return told
-
-
-def _differing(bot: Bot, venue: str, venue_id: str, order: OrderState) -> list[str]:
-    ours = bot.engine.orders.by_venue_id(f"{venue}:{order.symbol}", VenueOrderId(venue_id))
-    if ours is None:
-        return [f"{venue} order {venue_id} ({order.side} {order.symbol}): the bot knows none"]
-    if ours.cum_qty != order.cum_qty:
-        return [f"{venue} order {venue_id}: {ours.cum_qty} filled for the bot, {order.cum_qty} so"]
-    if ours.is_open is (order.cancel_reason is not None or not order.leaves_qty):
-        return [f"{venue} order {venue_id}: {ours.ord_status} for the bot, {order.ord_status} so"]
-    return []
-
-
-def _say_nothing(_: str, __: str, ___: Mapping[str, object]) -> None:
-    """Log nothing: what went wrong is in the result."""

@@ -16,14 +16,14 @@ SCRIPT = """
 import sys
 from botkit.config import load
 from botkit.testing.simulation import simulate
-print(simulate(load(sys.argv[1]), 5, seconds=20.0).trace)
+print(simulate(load(sys.argv[1]), 5, seconds=20.0, faults=False).trace)
 """
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("venue", VENUES)
 def test_bot_and_exchange_agree_and_nothing_rests(venue: str, seed: int) -> None:
-    result = simulate(load(str(ROOT / "configs" / f"{venue}.toml")), seed, seconds=60.0)
+    result = simulate(load(str(ROOT / "configs" / f"{venue}.toml")), seed, seconds=60.0, faults=False)
     assert result.differences == ()
     assert result.resting == ()
     assert result.exit_code is ExitCode.CLEAN
@@ -33,7 +33,7 @@ def test_bot_and_exchange_agree_and_nothing_rests(venue: str, seed: int) -> None
 @pytest.mark.parametrize("venue", VENUES)
 def test_same_seed_leaves_the_same_trace_in_another_process(venue: str) -> None:
     config = str(ROOT / "configs" / f"{venue}.toml")
-    here = simulate(load(config), 5, seconds=20.0).trace
+    here = simulate(load(config), 5, seconds=20.0, faults=False).trace
     there = {
         subprocess.run(  # noqa: S603  our own interpreter
             [sys.executable, "-c", SCRIPT, config],
@@ -46,4 +46,4 @@ def test_same_seed_leaves_the_same_trace_in_another_process(venue: str) -> None:
         for hash_seed in ("1", "2")
     }
     assert there == {here}
-    assert simulate(load(config), 6, seconds=20.0).trace != here
+    assert simulate(load(config), 6, seconds=20.0, faults=False).trace != here

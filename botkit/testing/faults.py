@@ -1,0 +1,399 @@
+"""What goes wrong in a simulation, and when: drawn from its seed.
+
+A fault counts once it has had an effect: a cut with no link to cut is drawn anew.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, Protocol
+
+import attrs
+import numpy as np
+import trio
+
+from botkit.adapter import Simulator
+from botkit.testing.chronicle import Chronicle
+from botkit.testing.invariants import Books
+from botkit.testing.links import Link
+from botkit.testing.memory_journal import MemoryJournal
+from botkit.testing.world import HOST, PORT, Front, Spoiling, World
+from botkit.transport import HttpRequest
+
+__all__ = ["EASY", "FEWEST_FAULTS", "Faults", "Victim"]
+
+FEWEST_FAULTS: Final = 5
+MOST_FAULTS: Final = 12
+PER_S: Final = 120.0  # so many seconds have that many faults
+ATTEMPTS: Final = 8
+FIRST_S: Final = 4.0
+LAST_S: Final = 12.0  # before the end
+DIAL_S: Final = 10.0  # how long a dial may wait for an answer that does not come
+STATUSES: Final = (500, 502, 503, 429)
+EASY: Final = frozenset({"market_pause"})
+"""What is drawn as well, and does not count as a fault."""
+# By kind: how often it is drawn, to all others.
+WEIGHTS: Final[Mapping[str, float]] = {
+    "cut": 2.0,
+    "cut_mid_frame": 2.0,
+    "half_open": 1.0,
+    "stall": 1.5,
+    "late_fill": 1.5,
+    "lost_ack": 2.0,
+    "duplicate": 1.5,
+    "http_error": 2.0,
+    "http_lost": 1.5,
+    "refused_dials": 1.0,
+    "unanswered_dials": 0.7,
+    "journal": 1.0,
+    "kill": 2.5,
+    "hang": 0.7,
+    "kill_both": 0.8,
+    "market_pause": 0.5,
+}
+
+
+class Victim(Protocol):
+    """The bot, as far as faults go."""
+
+    def links_to(self, venue: str) -> list[Link]:
+        """Return the links its process has made to a venue."""
+        ...
+
+    async def kill(self, *, guarded: bool, hang: bool) -> bool:
+        """End it by force at a drawn moment; return whether there was a bot to end."""
+        ...
+
+
+@attrs.define(kw_only=True, eq=False)
+class Faults:
+    """Draws faults and brings them about.
+
+    Attributes
+    ----------
+    counts
+        Those that took effect, by kind.
+    trouble
+        (venue, from, until): when a venue could be reached badly or not at all, on trio's clock.
+    """
+
+    world: World
+    victim: Victim
+    books: Mapping[str, Books]
+    journal: MemoryJournal
+    chronicle: Chronicle
+    rng: np.random.Generator
+    counts: dict[str, int] = attrs.field(factory=dict)
+    trouble: list[tuple[str, float, float]] = attrs.field(factory=list)
+
+    def excuses(self, venue: str, since: float, until: float) -> bool:
+        """Tell whether a venue could not be reached well at some time between the two."""
+        return any(
+            name == venue and begun <= until and since <= ended
+            for name, begun, ended in self.trouble
+        )
+
+    async def bring_about(self, seconds: float) -> None:
+        """Let everything drawn for the next `seconds` happen; return when that is over."""
+        share = seconds / PER_S
+        count = int(self.rng.integers(FEWEST_FAULTS + 1, MOST_FAULTS + 1) * share) + 1
+        kinds = list(WEIGHTS)
+        weights = np.array(list(WEIGHTS.values()))
+        drawn = self.rng.choice(len(kinds), size=count, p=weights / weights.sum())
+        moments = np.sort(self.rng.uniform(FIRST_S, max(FIRST_S + 1, seconds - LAST_S), size=count))
+        seeds = self.rng.integers(2**32, size=count)
+        with trio.move_on_after(seconds):
+            async with trio.open_nursery() as nursery:
+                for number in range(count):
+                    fault = _Fault(
+                        faults=self,
+                        kind=kinds[drawn[number]],
+                        rng=np.random.default_rng(int(seeds[number])),
+                    )
+                    nursery.start_soon(fault.happen, float(moments[number]))
+                await trio.sleep_forever()
+
+    def note(self, kind: str, text: str) -> None:
+        """Count a fault that has taken effect."""
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        self.chronicle.tell("fault", f"{kind}: {text}")
+
+
+@attrs.define(kw_only=True, eq=False)
+class _Fault:
+    """One fault: at its moment, or at later ones until it has an effect."""
+
+    faults: Faults
+    kind: str
+    rng: np.random.Generator
+
+    async def happen(self, moment: float) -> None:
+        await trio.sleep(moment)
+        for attempt in range(ATTEMPTS):
+            if attempt == ATTEMPTS // 2:
+                self.kind = "cut"  # which all venues have links for
+            action: Callable[[], Awaitable[bool]] = getattr(self, f"_{self.kind}")
+            if await action():
+                return
+            await trio.sleep(self.rng.uniform(0.5, 4.0))
+
+    # --- where ------------------------------------------------------------------------------
+
+    def _venue(self) -> str:
+        names = list(self.faults.world.fronts)
+        return names[int(self.rng.integers(len(names)))]
+
+    def _open_links(self, venue: str, *, sockets: bool = False) -> list[Link]:
+        front = self.faults.world.fronts[venue]
+        is_open = front.sockets if sockets else front.open
+        return [link for link in self.faults.victim.links_to(venue) if link.server in is_open]
+
+    def _expect_trouble(self, venue: str, lasts_s: float) -> None:
+        now = trio.current_time()
+        self.faults.trouble.append((venue, now, now + lasts_s))
+
+    def _note(self, venue: str, text: str, lasts_s: float = 0.0) -> None:
+        self._expect_trouble(venue, lasts_s)
+        self.faults.note(self.kind, f"{venue}: {text}")
+
+    async def _until(self, waiting: list[Callable[[], None]], act: Callable[[], bool]) -> bool:
+        """Have `act` called once `waiting` are; return whether it did anything."""
+        happened: list[bool] = []
+        event = trio.Event()
+
+        def call() -> None:
+            happened.append(act())
+            event.set()
+
+        waiting.append(call)
+        with trio.move_on_after(8.0):
+            await event.wait()
+        if call in waiting:
+            waiting.remove(call)
+        return any(happened)
+
+    # --- links ------------------------------------------------------------------------------
+
+    async def _cut(self) -> bool:
+        await trio.lowlevel.checkpoint()
+        venue = self._venue()
+        links = self._open_links(venue, sockets=True)
+        if self.rng.random() < 0.3:
+            links = self._open_links(venue)
+        elif links:
+            links = [links[int(self.rng.integers(len(links)))]]
+        for link in links:
+            link.cut()
+        if links:
+            self._note(venue, f"{len(links)} links")
+        return bool(links)
+
+    async def _cut_mid_frame(self) -> bool:
+        venue = self._venue()
+        links = self._open_links(venue, sockets=True)
+        if not links:
+            return False
+        link = links[int(self.rng.integers(len(links)))]
+        upward = self.rng.random() < 0.5
+        pipe = link.upward if upward else link.downward
+        pipe.cut_after = int(self.rng.integers(1, 400))
+        with trio.move_on_after(8.0):
+            while pipe.cut_after:
+                await trio.sleep(0.05)
+        if pipe.cut_after:
+            pipe.cut_after = None
+            return False
+        self._note(venue, f"after so many bytes {'to' if upward else 'from'} the venue")
+        return True
+
+    async def _half_open(self) -> bool:
+        await trio.lowlevel.checkpoint()
+        venue = self._venue()
+        links = self._open_links(venue, sockets=True)
+        for link in links:
+            link.black_hole()
+        if links:
+            self._note(venue, f"{len(links)} links")
+        return bool(links)
+
+    async def _stall(self) -> bool:
+        await trio.lowlevel.checkpoint()
+        venue = self._venue()
+        links = self._open_links(venue)
+        if not links:
+            return False
+        if self.rng.random() < 0.6:  # what comes by the others overtakes it
+            links = [links[int(self.rng.integers(len(links)))]]
+        seconds = float(self.rng.choice([0.3, 1.0, 3.0]) * self.rng.uniform(0.5, 1.5))
+        for link in links:
+            link.stall(seconds)
+        self._note(venue, f"{len(links)} links for {seconds:.3f} s", seconds)
+        return True
+
+    async def _late_fill(self) -> bool:
+        venue = self._venue()
+        seconds = float(self.rng.uniform(0.5, 4.0))
+
+        def act() -> bool:
+            links = self._open_links(venue, sockets=True)
+            for link in links:
+                link.downward.stall(seconds)
+            if links:
+                self._note(venue, f"told {seconds:.3f} s later", seconds)
+            return bool(links)
+
+        return await self._until(self.faults.books[venue].on_fill, act)
+
+    async def _lost_ack(self) -> bool:
+        venue = self._venue()
+        struck: list[Link] = []
+
+        def act() -> bool:
+            links = self._open_links(venue)
+            for link in links:
+                link.downward.black_hole = True
+            struck.extend(links)
+            if links:
+                self._note(venue, f"{len(links)} links lose the answer")
+            return bool(links)
+
+        if not await self._until(self.faults.books[venue].on_accept, act):
+            return False
+        await trio.sleep(self.rng.uniform(0.0, 1.0))
+        for link in struck:
+            link.downward.black_hole = False
+            link.cut()
+        return True
+
+    async def _duplicate(self) -> bool:
+        venue = self._venue()
+        count = int(self.rng.integers(1, 4))
+
+        def act() -> bool:
+            links = self._open_links(venue, sockets=True)
+            for link in links:
+                link.downward.echoes = count
+            if links:
+                self._note(venue, f"the next {count} frames come twice")
+            return bool(links)
+
+        books = self.faults.books[venue]
+        return await self._until(books.on_fill if self.rng.random() < 0.5 else books.on_accept, act)
+
+    # --- venues -----------------------------------------------------------------------------
+
+    async def _http_error(self) -> bool:
+        status = int(self.rng.choice(STATUSES))
+        done = status != 429 and self.rng.random() < 0.5  # noqa: PLR2004  too many requests
+        return await self._spoil(Spoiling(status=status, carried_out=done))
+
+    async def _http_lost(self) -> bool:
+        return await self._spoil(Spoiling(status=None, carried_out=self.rng.random() < 0.7))
+
+    async def _spoil(self, spoiling: Spoiling) -> bool:
+        venue = self._venue()
+        front: Front = self.faults.world.fronts[venue]
+        count = int(self.rng.integers(1, 4))
+        left = count
+        if front.spoil is not None:
+            return False
+
+        def spoil(request: HttpRequest) -> Spoiling | None:
+            nonlocal left
+            if not left:
+                return None
+            left -= 1
+            how = "the end of the link" if spoiling.status is None else str(spoiling.status)
+            done = "done" if spoiling.carried_out else "not done"
+            if left == count - 1:
+                self._note(venue, f"{request.method} {request.path}: {how}, {done}", 1.0)
+            return spoiling
+
+        front.spoil = spoil
+        try:
+            await trio.sleep(self.rng.uniform(1.0, 8.0))
+        finally:
+            front.spoil = None
+        return left < count
+
+    async def _refused_dials(self) -> bool:
+        venue = self._venue()
+        world = self.faults.world
+        network, front = world.networks[venue], world.fronts[venue]
+        seconds = float(self.rng.uniform(0.5, 8.0))
+        if not network.listens(HOST, PORT):
+            return False
+        before = network.refusals
+        network.close(HOST, PORT)
+        self._expect_trouble(venue, seconds)
+        try:
+            if self.rng.random() < 0.8:
+                for link in self._open_links(venue):
+                    link.cut()
+            await trio.sleep(seconds)
+        finally:
+            network.listen(HOST, PORT, front.serve)
+        if network.refusals == before:
+            return False
+        self._note(venue, f"for {seconds:.3f} s until now")
+        return True
+
+    async def _unanswered_dials(self) -> bool:
+        venue = self._venue()
+        network = self.faults.world.networks[venue]
+        seconds = float(self.rng.uniform(0.5, 6.0))
+        before = len(network.dials)
+        network.unanswered.add((HOST, PORT))
+        self._expect_trouble(venue, seconds + DIAL_S)
+        try:
+            for link in self._open_links(venue):
+                link.cut()
+            await trio.sleep(seconds)
+        finally:
+            network.unanswered.discard((HOST, PORT))
+        if len(network.dials) == before:
+            return False
+        self._note(venue, f"for {seconds:.3f} s until now")
+        return True
+
+    async def _market_pause(self) -> bool:
+        venue = self._venue()
+        simulator: Simulator = self.faults.world.simulators[venue]
+        self.faults.note(self.kind, venue)
+        simulator.market.pause()
+        try:
+            await trio.sleep(self.rng.uniform(1.0, 5.0))
+        finally:
+            simulator.market.pause(paused=False)
+        return True
+
+    # --- the bot ----------------------------------------------------------------------------
+
+    async def _journal(self) -> bool:
+        journal = self.faults.journal
+        seconds = float(self.rng.uniform(0.3, 4.0))
+        if journal.fault:
+            return False
+        before = journal.failures
+        journal.fault = "the disk is full"
+        try:
+            await trio.sleep(seconds)
+        finally:
+            journal.fault = ""
+        if journal.failures == before:
+            return False
+        self.faults.note(self.kind, f"cannot write for {seconds:.3f} s until now")
+        return True
+
+    async def _kill(self) -> bool:
+        return await self._end(guarded=True, hang=False)
+
+    async def _hang(self) -> bool:
+        return await self._end(guarded=True, hang=True)
+
+    async def _kill_both(self) -> bool:
+        return await self._end(guarded=False, hang=False)
+
+    async def _end(self, *, guarded: bool, hang: bool) -> bool:
+        ended = await self.faults.victim.kill(guarded=guarded, hang=hang)
+        if ended:
+            self.faults.note(self.kind, "")
+        return ended
