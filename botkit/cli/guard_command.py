@@ -46,7 +46,7 @@ class ChildType(click.ParamType[tuple[int, int]]):
 @configs_argument
 @set_option
 @click.option("--now", is_flag=True, help="Cancel what a dead bot has left, if any, and end.")
-@click.option("--child", type=ChildType(), hidden=True, help="The bot that has started this.")
+@click.option("--child", type=ChildType(), hidden=True, help="Who started this.")
 @click.option("--paper", is_flag=True, hidden=True, help="That bot sends no real orders.")
 @click.pass_obj
 def command(

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import traceback
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -81,28 +82,27 @@ class Guardian:
         AlreadyRunningError
             It is not `patient`, and somebody is at it.
         """
-        code = ExitCode.ORDERS_MAY_REST
-        async with self._sweeping, trio.open_nursery() as nursery:
-            self._alerting = nursery
-            deadline_s = trio.current_time() + self.config.bot.guardian.give_up_after / NS_PER_S
-            try:
-                code = await self._settle(why, deadline_s, patient=patient)
-            except BotkitError as exc:
-                if isinstance(exc, AlreadyRunningError) and not patient:
-                    raise
-                self._give_up(why, str(exc))
-        return code
+        async with self._sweeping:
+            journal = None if patient else self._open()
+            async with trio.open_nursery() as nursery:
+                self._alerting = nursery
+                give_up_s = self.config.bot.guardian.give_up_after / NS_PER_S
+                return await self._settle(journal, why, trio.current_time() + give_up_s)
 
-    async def _settle(self, why: str, deadline_s: float, *, patient: bool) -> ExitCode:
-        journal = self._open() if not patient else await self._wait_for_journal(deadline_s)
-        if journal is None:
-            self.log("info", "nothing to do: the next run has taken over", {})
-            return ExitCode.CLEAN
+    async def _settle(self, journal: SqliteJournal | None, why: str, deadline_s: float) -> ExitCode:
+        """Sweep what `journal` has open; None has to be waited for, whoever holds its lock."""
         try:
+            journal = journal or await self._wait_for_journal(deadline_s)
+            if journal is None:
+                self.log("info", "nothing to do: the next run has taken over", {})
+                return ExitCode.CLEAN
             with trio.CancelScope(shield=True):
                 code = await self._sweep(journal, why, deadline_s)
+        except BotkitError as exc:
+            return self._give_up(why, str(exc))
         finally:
-            journal.close()
+            if journal is not None:
+                journal.close()
         return code
 
     def left_open(self) -> bool:
@@ -236,8 +236,9 @@ class Guardian:
                 ),
                 on_bot=bots.append,
             )
-        except BotkitError as exc:
-            self.log("error", "the sweep failed", {"error": str(exc)})
+        except Exception as exc:  # noqa: BLE001  whatever it was: nobody else would try again
+            told = "".join(traceback.format_exception(exc))
+            self.log("error", "the sweep failed", {"error": told})
             with contextlib.suppress(BotkitError):
                 code = ExitCode.ORDERS_MAY_REST
                 journal.end_run(ended_ns=wall_time_ns(), exit_code=code, reason=str(exc))

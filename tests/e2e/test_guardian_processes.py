@@ -1,0 +1,207 @@
+"""Guardians as real processes: whatever ends a bot, nothing of it rests a moment later."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from botkit.journal import JournalReader, Run
+from botkit.model import Side
+from botkit.testing.processes import (
+    BotProcess,
+    SimulatedExchange,
+    adopted_orphans,
+    open_exchange,
+    redirected,
+    start_bot,
+)
+
+STRATEGY = '''
+import os
+import signal
+import sys
+
+from botkit import Quote, Strategy
+
+
+class Rester(Strategy):
+    """Has two orders rest, far off; then does what the environment says."""
+
+    def on_start(self) -> None:
+        if os.environ.get("BOT_DOES") == "fork" and not os.fork():
+            signal.pause()  # with every descriptor that the bot has
+
+    def on_quote(self, quote: Quote) -> None:
+        if len(self.orders()) < 2:
+            price = self.instrument.price(quote.bid_px * 0.9)
+            self.buy(self.instrument, "0.01", price=price)
+        elif os.environ.get("BOT_DOES") == "hang" and all(o.is_open for o in self.orders()):
+            while os.environ.get("BOT_DOES"):
+                pass
+'''
+
+CONFIG = """
+[bot]
+name = "guarded"
+state_dir = "STATE"
+
+[bot.guardian]
+hung_after = "1s"
+
+[venues.finery]
+type = "finery"
+url = "ws://127.0.0.1:9001/ws"
+rest_url = "http://127.0.0.1:9001/api"
+key = "test-key-alice"
+secret = "test-secret-alice"
+instruments = { BTC-EUR = { tick_size = "0.01" } }
+
+[[strategies]]
+type = "./rester.py:Rester"
+instrument = "finery:BTC-EUR"
+"""
+READY_S = 20.0
+GONE_S = 8.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _parent_of_all() -> Iterator[None]:
+    with adopted_orphans():
+        yield
+
+
+@asynccontextmanager
+async def resting(
+    folder: Path, *, does: str = "", sets: tuple[str, ...] = ()
+) -> AsyncIterator[tuple[BotProcess, SimulatedExchange]]:
+    """Run a bot until its orders rest at an exchange that does not cancel them by itself."""
+    (folder / "rester.py").write_text(STRATEGY)
+    config = folder / "bot.toml"
+    config.write_text(CONFIG.replace("STATE", str(folder / "state")))
+    async with (
+        open_exchange("finery", quirks={"ignores_cod": True}) as exchange,
+        start_bot(config, {"finery": exchange}, folder, sets=sets, env={"BOT_DOES": does}) as bot,
+    ):
+        await exchange.until(lambda: len(exchange.resting("alice")) == 2, READY_S)
+        assert len(exchange.resting("alice")) == 2, bot.said() + bot.guardian_log
+        yield bot, exchange
+
+
+def runs_of(bot: BotProcess) -> list[Run]:
+    with JournalReader(bot.state_dir / "guarded.sqlite") as reader:
+        return reader.runs()
+
+
+def check_swept(bot: BotProcess) -> None:
+    """Assert that the journal holds the killed run, and a second one that has ended well."""
+    swept, killed = runs_of(bot)
+    assert killed.ended_ns is None
+    assert killed.swept == f"taken over by run {swept.run_id}"
+    assert (swept.mode, swept.exit_code) == ("LIVE", 0)
+    assert '"nothing rests any more"' in bot.guardian_log
+
+
+async def test_killed_with_its_whole_process_group_its_orders_go_and_nobody_elses(
+    tmp_path: Path,
+) -> None:
+    async with resting(tmp_path) as (bot, exchange):
+        person = exchange.plant("alice", Side.SELL)
+        guardian = bot.guardian()
+        assert guardian is not None, (bot.said(), bot.guardian_log, bot.relatives())
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            os.kill(guardian.pid, number)  # as a terminal and a service would
+        bot.send_group(signal.SIGKILL)
+        await bot.ended(GONE_S)
+
+        assert await exchange.until(lambda: not exchange.resting("alice"), GONE_S)
+        assert await guardian.ended(GONE_S) == 0
+        assert exchange.untouched(person)
+        check_swept(bot)
+
+
+async def test_a_bot_that_has_forked_and_is_killed_is_noticed_all_the_same(tmp_path: Path) -> None:
+    async with resting(tmp_path, does="fork") as (bot, exchange):
+        guardian = bot.guardian()
+        assert guardian is not None
+        await bot.kill()
+
+        assert await exchange.until(lambda: not exchange.resting("alice"), GONE_S)
+        assert await guardian.ended(GONE_S) == 0
+        assert [each.pid for each in bot.relatives()], "the child that it has forked"
+        check_swept(bot)
+
+
+@pytest.mark.parametrize("how", ["hang", "stop"])
+async def test_a_bot_that_hangs_is_killed_and_its_orders_go(tmp_path: Path, how: str) -> None:
+    async with resting(tmp_path, does=how) as (bot, exchange):
+        guardian = bot.guardian()
+        assert guardian is not None
+        if how == "stop":
+            bot.send(signal.SIGSTOP)
+
+        assert await bot.ended(GONE_S) == -signal.SIGKILL
+        assert await exchange.until(lambda: not exchange.resting("alice"), GONE_S)
+        assert await guardian.ended(GONE_S) == 0
+        check_swept(bot)
+
+
+async def test_a_guardian_that_dies_is_replaced_and_goes_when_the_bot_stops(tmp_path: Path) -> None:
+    async with resting(tmp_path) as (bot, exchange):
+        first = bot.guardian()
+        assert first is not None
+        os.kill(first.pid, signal.SIGKILL)
+        await bot.until_said("another is started", GONE_S)
+        bot.send(signal.SIGTERM)
+
+        assert await bot.ended(GONE_S) == 0, bot.said()
+        assert not exchange.resting("alice")
+        with trio.fail_after(GONE_S):
+            while bot.relatives():
+                await trio.sleep(0.05)
+        assert [run.exit_code for run in runs_of(bot)] == [0]
+        assert '"the bot ended in good order"' in bot.guardian_log
+
+
+async def test_a_bot_whose_policy_says_so_stops_when_its_guardian_dies(tmp_path: Path) -> None:
+    async with resting(tmp_path, sets=("bot.guardian.on_death=stop",)) as (bot, exchange):
+        guardian = bot.guardian()
+        assert guardian is not None
+        os.kill(guardian.pid, signal.SIGKILL)
+
+        assert await bot.ended(GONE_S) == 1
+        assert not exchange.resting("alice")
+        assert "the guardian is gone" in str(runs_of(bot)[0].reason)
+
+
+async def test_a_guardian_elsewhere_sweeps_and_waits_for_the_next_bot(tmp_path: Path) -> None:
+    async with resting(tmp_path, sets=("bot.guardian.enabled=false",)) as (bot, exchange):
+        words = [f"--set={each}" for each in redirected(bot.config, {"finery": exchange})]
+        guard = await trio.lowlevel.open_process(
+            [
+                *(sys.executable, "-c", "from botkit.cli import main; main()"),
+                *("guard", str(tmp_path / "bot.toml"), *words),
+            ],
+            stdout=subprocess.PIPE,
+        )
+        try:
+            await bot.until_said("a guardian elsewhere guards too", READY_S)
+            await bot.kill()
+
+            assert await exchange.until(lambda: not exchange.resting("alice"), GONE_S)
+            with trio.fail_after(GONE_S):
+                while runs_of(bot)[0].exit_code is None:
+                    await trio.sleep(0.05)
+            guard.send_signal(signal.SIGINT)
+            with trio.fail_after(GONE_S):
+                assert await guard.wait() == 0
+        finally:
+            guard.kill()
+        swept, killed = runs_of(bot)
+        assert killed.swept == f"taken over by run {swept.run_id}"
+        assert not list(bot.state_dir.glob("*.guard.sock"))
