@@ -1,5 +1,6 @@
 """HTTP requests, their failures told apart by whether the venue may have acted on them."""
 
+import functools
 import logging
 import ssl
 import urllib.parse
@@ -174,8 +175,11 @@ class HttpLink:
             added = params if isinstance(params, str) else urllib.parse.urlencode(params)
             query = "&".join(filter(None, (query, added)))
         target = f"{base}/{own.lstrip('/')}" + (f"?{query}" if query else "")
-        root = f"{self._target.scheme}://{self._target.authority}"
-        return httpx.URL(root).copy_with(raw_path=target.encode("ascii"))
+        return self._root.copy_with(raw_path=target.encode("ascii"))
+
+    @functools.cached_property  # taking a URL apart costs as much as many a handler
+    def _root(self) -> httpx.URL:
+        return httpx.URL(f"{self._target.scheme}://{self._target.authority}")
 
     async def _answer(self, request: httpx.Request, progress: "_Progress") -> HttpReply:
         async with self._clients.borrowed() as client:
