@@ -6,7 +6,7 @@ from typing import Any, Final
 import attrs
 
 from botkit.errors import JournalError
-from botkit.journal import OpenRun, OrderFold
+from botkit.journal import OpenRun, OrderFold, told_ids
 from botkit.ports import JournalEntry
 
 __all__ = ["MemoryJournal", "MemoryRun"]
@@ -68,9 +68,13 @@ class MemoryJournal:
             self._run.entries += self._batch
         self._batch.clear()
 
-    def begin_run(self, *, run_id: str, mode: str, config: str, started_ns: int) -> None:
-        """Open a run. What another left uncommitted is lost, as its memory is."""
+    def abandon(self) -> None:
+        """Leave the run as its process does that is killed: what is not committed is lost."""
         self._batch.clear()
+        self._run = None
+
+    def begin_run(self, *, run_id: str, mode: str, config: str, started_ns: int) -> None:
+        """Open a run."""
         self._run = MemoryRun(run_id=run_id, mode=mode, started_ns=started_ns)
         self.runs.append(self._run)
 
@@ -97,6 +101,7 @@ class MemoryJournal:
                 started_ns=run.started_ns,
                 exit_code=run.exit_code,
                 orders=tuple(_folded(run.entries).orders()),
+                told_ids=told_ids(run.entries),
             )
             for run in self.runs
             if run.is_unfinished and run is not self._run

@@ -37,6 +37,8 @@ class ProcessJournal:
 
     def let_go(self) -> None:
         """Lose the file; a batch that is open is lost too."""
+        if self._journal is not None:
+            self._journal.abandon()
         self._journal = None
 
     def record(self, entry: JournalEntry) -> None:
