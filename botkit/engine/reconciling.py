@@ -73,7 +73,7 @@ class Reconciler:
         instrument = engine.channels[record.request.symbol].instrument
         engine.journal.record(event)
         engine.touched = True
-        order = engine.orders.recover(record, instrument, engine.now_ns)
+        order = engine.orders.recover(record, instrument, engine.now_ns, event.others)
         self._await([order])
         engine.log(
             "warning",

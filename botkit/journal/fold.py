@@ -27,7 +27,7 @@ from botkit.model import (
 )
 from botkit.ports import JournalEntry, OrderRecord, Recovered
 
-__all__ = ["OpenRun", "OrderFold", "OrderRecord"]
+__all__ = ["OpenRun", "OrderFold", "told_ids"]
 
 CLOSED: Final = frozenset(
     {OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED}
@@ -38,7 +38,8 @@ class OpenRun(msgspec.Struct, kw_only=True, frozen=True):
     """A run whose orders may still rest: killed (`exit_code` None), or ended in doubt (3).
 
     `orders` are those that may rest or whose fills are not all counted, in order of submission;
-    kept ones are among them.
+    kept ones are among them. `told_ids` are the ids (after their symbols) that venues told of any
+    order lately, if one of `orders` has none yet.
     """
 
     run_id: str
@@ -46,6 +47,24 @@ class OpenRun(msgspec.Struct, kw_only=True, frozen=True):
     started_ns: int
     exit_code: int | None
     orders: tuple[OrderRecord, ...]
+    told_ids: frozenset[tuple[str, VenueOrderId]] = frozenset()
+
+    @property
+    def has_nameless(self) -> bool:
+        """True if the venue has told no id of one of the orders."""
+        return not all(order.venue_order_ids for order in self.orders)
+
+
+def told_ids(entries: Iterable[JournalEntry]) -> frozenset[tuple[str, VenueOrderId]]:
+    """Return the ids that venues told of orders, each after its symbol."""
+    found: set[tuple[str, VenueOrderId]] = set()
+    for entry in entries:
+        if isinstance(entry, ExecutionReport) and entry.venue_order_id is not None:
+            found.add((entry.symbol, entry.venue_order_id))
+        elif isinstance(entry, Recovered):
+            symbol = entry.record.request.symbol
+            found.update((symbol, name) for name in entry.others)
+    return frozenset(found)
 
 
 class OrderFold:

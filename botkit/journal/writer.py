@@ -17,7 +17,7 @@ from botkit.journal.database import (
     file_identity,
     journal_paths,
 )
-from botkit.journal.fold import OpenRun, OrderFold
+from botkit.journal.fold import OpenRun, OrderFold, told_ids
 from botkit.journal.reader import LAST, read_batches
 from botkit.journal.run_hash import RunHash
 from botkit.model import EquityPoint, Refused, VenueStatus
@@ -28,6 +28,7 @@ __all__ = ["SqliteJournal"]
 BUFFERED_BATCH: Final = 512  # entries a transaction when buffered; more outgrow the CPU cache
 CHECKPOINT_EVERY: Final = 4_096  # entries between two notes of what may rest
 BUFFERED_WAL_PAGES: Final = 10_000  # 40 MB: fewer copies of what is written in bulk
+TAIL: Final = 20_000  # batches at the end of a run, looked through for ids of orders
 KEPT_MAX: Final = 100_000
 ORDERS_MAY_REST: Final = 3  # exit code
 
@@ -120,8 +121,8 @@ class SqliteJournal:
             rows = self._db.execute(
                 "SELECT run_id, mode, started_ns, exit_code, checkpoint,"
                 " coalesce(checkpoint_batch + 1, first_batch), (SELECT min(later.first_batch) - 1"
-                " FROM run AS later WHERE later.id > run.id) FROM run WHERE swept IS NULL"
-                " AND (ended_ns IS NULL OR exit_code = ?) AND id IS NOT ? ORDER BY id",
+                " FROM run AS later WHERE later.id > run.id), first_batch FROM run"
+                " WHERE swept IS NULL AND (ended_ns IS NULL OR exit_code = ?) AND id IS NOT ? ORDER BY id",
                 (ORDERS_MAY_REST, self._run),
             ).fetchall()
             return [self._open_run(row) for row in rows]
@@ -305,18 +306,27 @@ class SqliteJournal:
         self._since_checkpoint = 0
 
     def _open_run(self, row: tuple[Any, ...]) -> OpenRun:
-        run_id, mode, started_ns, exit_code, checkpoint, first, last = row
+        run_id, mode, started_ns, exit_code, checkpoint, first, last, begin = row
         fold = OrderFold(() if checkpoint is None else decode_orders(checkpoint))
-        for batch in read_batches(self._db, first, LAST if last is None else last):
+        last = LAST if last is None else last
+        for batch in read_batches(self._db, first, last):
             for entry in batch:
                 fold.apply(entry)
-        return OpenRun(
+        run = OpenRun(
             run_id=run_id,
             mode=mode,
             started_ns=started_ns,
             exit_code=exit_code,
             orders=tuple(fold.orders()),
         )
+        return self._with_ids(run, begin, last) if run.has_nameless else run
+
+    def _with_ids(self, run: OpenRun, first: int, last: int) -> OpenRun:
+        """Add the ids that the run's latest batches tell, by which others are told from its own."""
+        (end,) = self._db.execute("SELECT max(id) FROM batch WHERE id <= ?", (last,)).fetchone()
+        batches = read_batches(self._db, max(first, (end or 0) - TAIL), last)
+        ids = told_ids(entry for batch in batches for entry in batch)
+        return msgspec.structs.replace(run, told_ids=ids)
 
     def _failure(self, what: str, exc: Exception) -> JournalError:
         why = explain(exc) if isinstance(exc, sqlite3.Error) else str(exc)

@@ -57,8 +57,13 @@ def orders_left(runs: Sequence[OpenRun]) -> list[Recovered]:
     latest: dict[ClientOrderId, Recovered] = {}
     for run in runs:
         for record in run.orders:
+            symbol = record.request.symbol
+            others = [name for told, name in run.told_ids if told == symbol]
             latest[record.client_order_ids[0]] = Recovered(
-                record=record, run_id=run.run_id, receive_time_ns=0
+                record=record,
+                run_id=run.run_id,
+                receive_time_ns=0,
+                others=() if record.venue_order_ids else tuple(sorted(others)),
             )
     return list(latest.values())
 

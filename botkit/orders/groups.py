@@ -30,6 +30,7 @@ class VenueBook:
     name: str
     capabilities: "Capabilities"
     by_venue_id: dict[VenueOrderId, "Order"] = attrs.field(factory=dict)
+    others: set[VenueOrderId] = attrs.field(factory=set)  # of orders of earlier runs
 
 
 @attrs.define(eq=False)

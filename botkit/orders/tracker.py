@@ -155,10 +155,20 @@ class Orders:
             desk=self.desk,
         )
 
-    def recover(self, record: "OrderRecord", instrument: Instrument, now_ns: int) -> Order:
-        """Return an order that an earlier run left open: UNKNOWN, its fills counted, asked for."""
+    def recover(
+        self,
+        record: "OrderRecord",
+        instrument: Instrument,
+        now_ns: int,
+        others: Iterable[VenueOrderId] = (),
+    ) -> Order:
+        """Return an order that an earlier run left open: UNKNOWN, its fills counted, asked for.
+
+        `others` are the venue's ids of other orders of that run.
+        """
         order = self.add(record.request, instrument)
         venue = _group(order).venue
+        venue.others.update(others)
         restore(order, record, venue.capabilities, self._timing.ack_due_ns)
         self._by_id.update(dict.fromkeys(order.aliases, order))
         for venue_id in order.venue_order_ids:
@@ -554,6 +564,8 @@ class Orders:
         """Return the orders `report` may be about, at a venue without client order ids."""
         venue = self._venues.get(report.symbol.partition(":")[0])
         if venue is None or venue.capabilities.client_order_ids or report.venue_order_id is None:
+            return []
+        if report.venue_order_id in venue.others:
             return []
         working = (each for each in self.working(symbol=report.symbol) if not each.is_held)
         return candidates(report, working)

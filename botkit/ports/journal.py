@@ -117,12 +117,14 @@ class Recovered(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="recove
     """An order that this run has taken over from `run_id`, as that run's journal left it.
 
     It enters the engine as an event. `run_id` is empty where no journal knew it: the venue told
-    of it under our tag.
+    of it under our tag. `others` are ids that the venue has given to other orders of ours: where
+    it takes no client order ids this order could be taken for one of them.
     """
 
     record: OrderRecord
     run_id: str
     receive_time_ns: int
+    others: tuple[VenueOrderId, ...] = ()
 
 
 JournalEntry = (

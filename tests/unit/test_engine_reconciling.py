@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from botkit import Order
@@ -103,6 +104,11 @@ def left(**terms: Any) -> OrderRecord:
         transact_time_ns=time_ns(-60),
     )
     return OrderRecord(request=request, client_order_ids=[OLD], **{"resting_ids": [OLD], **terms})
+
+
+def nameless(report: ExecutionReport) -> ExecutionReport:
+    """Return `report` as of a venue that takes no client order ids."""
+    return msgspec.structs.replace(report, client_order_id=None)
 
 
 def old_fill(qty: str, exec_id: str) -> Fill:
@@ -301,7 +307,7 @@ def test_an_order_that_was_replaced_lives_on_under_its_new_name_and_terms() -> N
             replace=replace,
         )
     )
-    assert (done.current_client_order_id, done.order_qty, done.price) == (new, 7, 98)
+    assert [done.current_client_order_id, done.order_qty, done.price] == [new, 7, 98]
     bench = Bench()
     under_way = bench.recover(
         OrderRecord(
@@ -374,13 +380,15 @@ def test_orders_that_may_be_ours_are_canceled_where_nobody_else_trades(
     bench.recover(left())
     bench.up(0)
     twins = [
-        build_report(
-            None,
-            OrdStatus.NEW,
-            side=Side.BUY,
-            order_qty=5,
-            price=99,
-            venue_order_id=VenueOrderId(name),
+        nameless(
+            build_report(
+                "",
+                OrdStatus.NEW,
+                side=Side.BUY,
+                order_qty=5,
+                price=99,
+                venue_order_id=VenueOrderId(name),
+            )
         )
         for name in ("V-1", "V-2")
     ]
@@ -402,3 +410,21 @@ def test_a_run_without_strategies_sweeps_and_is_done() -> None:
     order.cancel(at_once=True)
     rig.report(order, OrdStatus.CANCELED, 1)
     assert order.is_closed
+
+
+def test_an_order_without_an_id_is_not_taken_for_another_that_the_run_knew() -> None:
+    bench = Bench(capabilities=capable(client_order_ids=False))
+    known = VenueOrderId("V-1")
+    event = Recovered(record=left(), run_id="old", receive_time_ns=time_ns(0), others=(known,))
+    bench.engine.handle(event)
+    bench.up(0)
+    bench.engine.handle(Tick(time_ns(1)))
+    terms: dict[str, Any] = {"side": Side.BUY, "order_qty": 5, "price": 99}
+    gone = build_report("", OrdStatus.CANCELED, venue_order_id=known, **terms)
+    bench.listing(1, nameless(gone))
+    order = bench.engine.orders.get(OLD)
+    assert order is not None
+    assert order.ord_status is OrdStatus.UNKNOWN
+    late = build_report("", OrdStatus.NEW, venue_order_id=VenueOrderId("V-2"), **terms)
+    bench.listing(2, nameless(gone), nameless(late))
+    assert order.venue_order_id == "V-2"

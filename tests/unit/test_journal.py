@@ -215,6 +215,8 @@ def test_a_run_killed_before_its_end_is_unfinished_with_what_may_rest(tmp_path: 
         (build_order(3, keep=True), OrdStatus.PENDING_NEW, True),
     ]
     assert run.orders[0].venue_order_ids == {"v2": "demo-r1-2"}
+    symbol = build_order(1).symbol
+    assert run.told_ids == {(symbol, "v1"), (symbol, "v2")}, "of one we know no id"
 
     begin(again, "r2")
     assert [run.run_id for run in again.unfinished()] == ["r1"]

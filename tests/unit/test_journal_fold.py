@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from botkit.journal import OrderFold
+from botkit.journal import OrderFold, told_ids
 from botkit.model import (
     CleanUpExpired,
     ClientOrderId,
@@ -22,7 +22,7 @@ from botkit.model import (
     VenueOrderId,
     VenueStatus,
 )
-from botkit.ports import JournalEntry, OrderRecord
+from botkit.ports import JournalEntry, OrderRecord, Recovered
 
 SYMBOL = "kestrel:BTC-EUR"
 FIRST, SECOND, THIRD = (ClientOrderId(f"demo-r1-{n}") for n in (1, 2, 3))
@@ -338,3 +338,28 @@ def test_a_fold_taken_up_again_goes_on_as_if_never_left() -> None:
         resumed.apply(entry)
 
     assert resumed.orders() == after(*before, *later)
+
+
+def test_an_order_that_is_over_is_remembered_until_its_fills_are_counted() -> None:
+    told = [NEW, fill(2), report(OrdStatus.CANCELED, cum_qty=5)]
+    (record,) = after(*told)
+    assert (record.may_rest, record.is_settled) == (False, False)
+    assert record.filled_qty == Decimal(2)
+    assert after(*told, fill(3)) == []
+
+
+def test_an_order_taken_over_is_followed_as_one_of_the_run_s_own() -> None:
+    (record,) = after(NEW, fill(2), report(OrdStatus.NEW, venue_order_id="v-1"))
+    taken = Recovered(record=record, run_id="before", receive_time_ns=1)
+    (followed,) = after(taken, fill(1))
+    assert followed.filled_qty == Decimal(3)
+    assert record.filled_qty == Decimal(2), "the other run's record is its own"
+    assert after(taken, report(OrdStatus.CANCELED, None, venue_order_id="v-1")) == []
+
+
+def test_ids_of_orders_are_found_in_reports_and_in_what_was_taken_over() -> None:
+    (record,) = after(NEW)
+    others = (VenueOrderId("v-0"),)
+    taken = Recovered(record=record, run_id="r", receive_time_ns=1, others=others)
+    told = told_ids([taken, report(OrdStatus.CANCELED, None, venue_order_id="v-1"), fill(1)])
+    assert told == {(SYMBOL, "v-0"), (SYMBOL, "v-1")}
