@@ -122,7 +122,8 @@ class SqliteJournal:
                 "SELECT run_id, mode, started_ns, exit_code, checkpoint,"
                 " coalesce(checkpoint_batch + 1, first_batch), (SELECT min(later.first_batch) - 1"
                 " FROM run AS later WHERE later.id > run.id), first_batch FROM run"
-                " WHERE swept IS NULL AND (ended_ns IS NULL OR exit_code = ?) AND id IS NOT ? ORDER BY id",
+                " WHERE swept IS NULL AND (ended_ns IS NULL OR exit_code = ?)"
+                " AND id IS NOT ? ORDER BY id",
                 (ORDERS_MAY_REST, self._run),
             ).fetchall()
             return [self._open_run(row) for row in rows]
