@@ -89,15 +89,17 @@ class _Child:
             nursery.start_soon(listen)
             began_s = trio.current_time()
             silence_s, doubts = 0.0, 0
-            while doubts < DOUBTS:  # its word may lie there while we were held up ourselves
+            while (
+                doubts < DOUBTS and not self.link.failure
+            ):  # its word may lie there while we were held up ourselves
                 await trio.sleep(LOOK_EVERY_S)
                 heard_s = self.link.heard_s
                 limit_s = READY_S if not self.link.ready.is_set() else silent_s
                 silence_s = trio.current_time() - (began_s if heard_s is None else heard_s)
                 doubts = doubts + 1 if silence_s > limit_s else 0
-            why = f"it has not answered for {silence_s:.0f} s"
+            why = self.link.failure or f"it has not answered for {silence_s:.0f} s"
             nursery.cancel_scope.cancel()
-        return why or self.link.failure or "it has ended"
+        return why or "it has ended"
 
     def end(self, within_s: float) -> int | None:
         """Let go of it; return its exit code once it has ended, None if it does not."""
@@ -182,7 +184,10 @@ class Guards:
                 nursery.cancel_scope.cancel()
         if child.link.ready.is_set() and not child.link.failure and child.process.poll() is None:
             return
-        why = child.link.failure or f"it was not ready within {READY_S:g} s, see {self._log_path}"
+        why = (
+            "it has ended" if child.link.ready.is_set() else f"it is not ready after {READY_S:g} s"
+        )
+        why = child.link.failure or f"{why}, see {self._log_path}"
         raise ConfigError(
             f"the guardian of this run cannot guard it: {why}; mend that, or run without one: "
             "--set bot.guardian.enabled=false"

@@ -19,7 +19,13 @@ from botkit.cli.wording import plural
 from botkit.clock import LiveClock, wall_time_ns
 from botkit.config import Config
 from botkit.engine.core import Log
-from botkit.errors import AlreadyRunningError, BeingSweptError, BotkitError, ConfigError
+from botkit.errors import (
+    AlreadyRunningError,
+    BeingSweptError,
+    BotkitError,
+    ConfigError,
+    JournalError,
+)
 from botkit.journal import JournalReader, OpenRun, Run, SqliteJournal
 from botkit.journal.database import journal_paths
 from botkit.live import End, Process, Watch
@@ -98,7 +104,8 @@ class Guardian:
                 return ExitCode.CLEAN
             with trio.CancelScope(shield=True):
                 code = await self._sweep(journal, why, deadline_s)
-        except BotkitError as exc:
+        except Exception as exc:  # noqa: BLE001  whatever it was, people are told to look
+            self.log("critical", "failed", {"error": "".join(traceback.format_exception(exc))})
             return self._give_up(why, str(exc))
         finally:
             if journal is not None:
@@ -107,11 +114,14 @@ class Guardian:
 
     def left_open(self) -> bool:
         """Tell whether the journal has a run whose orders may rest at a venue, or that runs."""
-        path = journal_paths(Path(self.config.bot.state_dir), self.config.bot.name)[0]
+        path = self._journal_path()
         if not path.exists():
             return False
         with JournalReader(path) as reader:
-            return any(_is_open(run) for run in reader.runs(RUNS))
+            return any(map(_is_open, reader.runs(RUNS)))
+
+    def _journal_path(self) -> Path:
+        return journal_paths(Path(self.config.bot.state_dir), self.config.bot.name)[0]
 
     # --- before -----------------------------------------------------------------------------
 
@@ -175,10 +185,12 @@ class Guardian:
 
     def _is_seen_to(self, died_ns: int) -> bool:
         """Tell whether a run began since that has taken over what others had left open."""
-        path = journal_paths(Path(self.config.bot.state_dir), self.config.bot.name)[0]
-        with JournalReader(path) as reader:
-            newest, *older = reader.runs(RUNS)
-        return newest.started_ns > died_ns and not any(_is_open(run) for run in older)
+        try:
+            with JournalReader(self._journal_path()) as reader:
+                runs = reader.runs(RUNS)
+        except JournalError:  # it is being made, or mended
+            return False
+        return bool(runs) and runs[0].started_ns > died_ns and not any(map(_is_open, runs[1:]))
 
     async def _sweep(self, journal: SqliteJournal, why: str, deadline_s: float) -> ExitCode:
         """Cancel what may rest, again and again until that is confirmed or it is too late."""

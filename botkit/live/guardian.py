@@ -55,7 +55,7 @@ class Watch:
 
     def tell_failure(self, why: str) -> None:
         """Tell the bot that it has no guardian, and why."""
-        self._say(FAILED + why.encode(errors="replace"))
+        self._say(FAILED + why.encode(errors="replace") + FAILED)
 
     def _say(self, words: bytes) -> None:
         with contextlib.suppress(OSError):  # it has gone, noticed elsewhere, or does not listen

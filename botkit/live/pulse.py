@@ -33,7 +33,7 @@ class Word(Enum):
 
 
 READY: Final = b"R"  # from the guardian: it has all it needs
-FAILED: Final = b"X"  # from the guardian: it never will, for the reason that follows
+FAILED: Final = b"\0"  # from the guardian: it never will; around the reason
 HEARD: Final = b"."  # from the guardian: an answer to beats
 
 
@@ -48,7 +48,9 @@ class GuardianLink:
     Attributes
     ----------
     ready
-        Set once the guardian has all it needs, or has said that it never will: see `failure`.
+        Set once the guardian has all it needs, or it is known that it never will.
+    failure
+        Why it never will, if it has said so.
     heard_s
         When the guardian said something last, by trio's clock; None before.
     """
@@ -70,23 +72,26 @@ class GuardianLink:
     async def listen(self) -> None:
         """Hear what the guardian says until it has gone."""
         told = b""
-        while True:
-            try:
-                await trio.lowlevel.wait_readable(self._socket)
-                chunk = self._socket.recv(READ_MAX)
-            except BlockingIOError:
-                continue
-            except OSError:
-                chunk = b""
-            if not chunk:
-                self.failure = told.rpartition(FAILED)[2].decode(errors="replace")
-                self.ready.set()
-                return
+        while chunk := await self._heard():
             self.heard_s = trio.current_time()
             if FAILED in told or FAILED in chunk:
                 told = (told + chunk)[:TOLD_MAX]
-            elif READY in chunk:
+            if told.count(FAILED) > 1:
+                self.failure = told.split(FAILED)[1].decode(errors="replace")
+            if self.failure or READY in chunk:
                 self.ready.set()
+        self.ready.set()  # it will not be, any more
+
+    async def _heard(self) -> bytes:
+        """Return what comes next; nothing once the guardian has gone."""
+        while True:
+            await trio.lowlevel.wait_readable(self._socket)
+            try:
+                return self._socket.recv(READ_MAX)
+            except BlockingIOError:
+                continue
+            except OSError:
+                return b""
 
     def close(self) -> None:
         """Let go of the socket."""

@@ -64,7 +64,7 @@ class Desk:
         instruments = {symbol: build_instrument(symbol) for symbol in SYMBOLS}
         self.actor = Actor()
         venues = cast("dict[str, Venue]", self.wires)
-        dispatcher = Dispatcher(self.journal, venues, instruments)
+        self.dispatcher = dispatcher = Dispatcher(self.journal, venues, instruments)
         self.engine = Engine(
             EngineSettings(
                 bot="desk",
@@ -142,6 +142,22 @@ def test_without_a_journal_submits_come_back_unsent_and_cancels_go() -> None:
     refused = actor.buy(near, 1, price="97")
     assert refused.text == "the journal cannot record: disk full"
     assert desk.recorded(SendFailed) == []  # nothing can be recorded now
+
+
+def test_without_a_lease_new_orders_and_replaces_come_back_unsent_and_cancels_go() -> None:
+    desk = Desk()
+    actor, near = desk.actor, desk.actor.instruments[0]
+    resting = actor.buy(near, 1, price="99")
+    other = actor.buy(near, 2, price="98")
+    desk.dispatcher.lease = lambda: "hung for 6 s"
+    order = actor.buy(near, 3, price="97")
+    resting.replace(qty=Decimal(5))
+    other.cancel()
+
+    assert desk.handed() == ["NewOrder", "NewOrder", "CancelOrder"]
+    assert (order.ord_status, order.text) == (OrdStatus.REJECTED, "not sent: hung for 6 s")
+    assert resting.replacing is None
+    assert [each.reached_venue for each in desk.recorded(SendFailed)] == [False, False]
 
 
 def test_once_the_journal_records_again_nothing_is_lost_and_orders_pass() -> None:
