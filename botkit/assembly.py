@@ -211,6 +211,7 @@ def _build_venue(
         source=source,
         base_dir=config.base_dir_of(f"venues.{name}"),
         now_ns=now_ns,
+        on_disconnect=table.on_disconnect,
     )
     dry_run = structure(DryRunOptions, paper, source, key="paper")
     if market_data is not None and not live:

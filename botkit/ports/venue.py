@@ -8,7 +8,7 @@ runs over a socket, over the paper venue in real time, and over the paper venue 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import attrs
 
@@ -109,6 +109,8 @@ class VenueSetup:
         Folder of the config file; relative paths in `options` start here.
     now_ns
         Tells the time that requests are signed with.
+    on_disconnect
+        Whether a venue that can is asked to cancel by itself when the link ends.
     """
 
     name: str
@@ -117,6 +119,7 @@ class VenueSetup:
     source: str
     base_dir: str = "."
     now_ns: Callable[[], int] = wall_time_ns
+    on_disconnect: Literal["cancel", "keep"] = "cancel"
 
 
 class VenuePlugin(Protocol):

@@ -104,13 +104,16 @@ async def open_simulated(
 
 def _build(case: SimulatedVenueCase, base: str, network: Network, clock: LiveClock) -> _Adapter:
     name = case.symbol.partition(":")[0]
+    options = dict(case.options(base))
+    on_disconnect = options.pop("on_disconnect", "cancel")  # a key of every venue's table
     venue: _Adapter = case.venue(
         VenueSetup(
             name=name,
-            options=case.options(base),
+            options=options,
             symbols=(case.symbol,),
             source=f"test: venues.{name}",
             now_ns=clock.now_ns,
+            on_disconnect=on_disconnect,
         )
     )
     venue.network = network

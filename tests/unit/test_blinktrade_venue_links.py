@@ -8,6 +8,7 @@ import attrs
 import pytest
 import trio
 import trio.lowlevel
+import trio.testing
 from trio.testing import MockClock
 
 from botkit.adapter import Network
@@ -24,21 +25,20 @@ from botkit.errors import (
 from botkit.model import (
     BookSnapshot,
     CancelOrder,
-    ClientOrderId,
     ExecutionReport,
     FeedGap,
-    NewOrder,
     OrdStatus,
     Side,
     TimeInForce,
     VenueStatus,
 )
 from botkit.ports import VenueSetup
+from botkit.testing.conformance_session import Session
 from botkit.testing.network import open_network
 from botkit.testing.simulated import START_NS, SimulatedVenuePair, open_simulated
 from botkit.transport import HttpReply, HttpRequest, Server, WsLink, open_http
 from tests.unit.blinktrade_bench import Bench, case, open_bench, options
-from tests.unit.blinktrade_venue_bench import FAR, SYMBOL, open_ending, ready, told
+from tests.unit.blinktrade_venue_bench import SYMBOL, open_ending, ready, told
 from venues.blinktrade import outbound
 from venues.blinktrade.options import BlinkTradeOptions
 from venues.blinktrade.rest import Bridge
@@ -144,7 +144,7 @@ def test_abilities_are_what_the_config_says_the_broker_takes() -> None:
     assert not can.post_only
     assert can.rest_cancel
     assert not can.replace
-    assert not BlinkTradeVenue.from_setup(setup(on_disconnect="keep")).capabilities.rest_cancel
+    assert not BlinkTradeVenue.from_setup(setup()).capabilities.rest_cancel
 
 
 # --- links that end -----------------------------------------------------------------------------
@@ -356,58 +356,32 @@ def assert_book_is_the_exchanges(bench: Bench) -> None:
 # --- REST ---------------------------------------------------------------------------------------
 
 
-async def test_lost_link_has_orders_canceled_by_rest_but_for_those_to_be_kept(
-    autojump_clock: MockClock,
-) -> None:
-    changes = {"secret": "test-secret-alice", "on_disconnect": "keep"}
-    async with open_simulated(case(changes)) as pair:
-        venue = pair.subject.venue
-        await venue.prepare()
-        bench_events: list[Any] = []
-        async with trio.open_nursery() as nursery:
-
-            async def run() -> None:
-                with pytest.raises(VenueDisconnectedError):
-                    await venue.run(bench_events.append, pair.subject.clock)
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(run)
-            await trio.sleep(2)
-            assert isinstance(venue, BlinkTradeVenue)
-            for name, keep in (("pulled", False), ("kept", True)):
-                venue._desk.outbox.put(
-                    NewOrder(
-                        client_order_id=ClientOrderId(name),
-                        symbol=SYMBOL,
-                        strategy="s",
-                        side=Side.BUY,
-                        order_qty=Decimal("0.01"),
-                        price=FAR,
-                        keep=keep,
-                    )
-                )
-            await trio.sleep(1)
-            assert pair.network is not None
-            pair.network.links[-1].cut()
-        account = pair.simulator.market.exchange.accounts["alice"]
-        assert [each.client_order_id for each in account.open_orders()] == ["kept"]
-    last = [each for each in bench_events if isinstance(each, ExecutionReport)][-1]
-    assert (last.client_order_id, last.ord_status) == ("pulled", OrdStatus.CANCELED)
-
-
 async def test_rest_that_refuses_leaves_the_orders_to_reconnecting(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     changes = {"secret": "wrong", "on_disconnect": "keep"}
-    async with open_bench(changes) as bench:
-        order = await bench.session.rest()
-        venue = bench.session.venue
+    async with open_simulated(case(changes)) as pair, trio.open_nursery() as nursery:
+        venue, clock = pair.subject.venue, pair.subject.clock
         assert isinstance(venue, BlinkTradeVenue)
-        await venue._pull_by_rest(bench.pair.subject.clock)
-        assert len(bench.resting()) == 1
-        assert "not all was canceled by REST" in caplog.text
+        await venue.prepare()
+        session = Session(pair.subject, venue.instruments[SYMBOL], "bench")
+        nursery.start_soon(venue.stand_by, session.deliver, clock)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(session.serve)
+        await session.expect(VenueStatus, "up", lambda status: status.up)
+        await trio.sleep(1)
+        order = await session.rest()
+        await session.disconnect()
+        session.cancel(order)
+        await trio.sleep(3)
+        account = pair.simulator.market.exchange.accounts["alice"]
+        assert len(account.open) == 1
+        assert "look at key, secret and clock; it is tried again" in caplog.text
         assert "wrong" not in caplog.text
-        assert order.client_order_id in venue._desk.working
+        nursery.start_soon(session.serve)
+        await trio.sleep(1)
+        assert not account.open
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(

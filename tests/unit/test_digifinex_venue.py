@@ -32,7 +32,6 @@ from botkit.model import (
     OrderListing,
     OrdStatus,
     OrdType,
-    RequestKind,
     SendFailed,
     Side,
     VenueOrderId,
@@ -194,21 +193,7 @@ async def test_handshake_answered_502_is_a_lost_link(autojump_clock: MockClock) 
 # --- links that end -----------------------------------------------------------------------------
 
 
-async def test_lost_link_takes_our_orders_with_it(autojump_clock: MockClock) -> None:
-    async with running() as run:
-        await run.up()
-        order = await run.session.rest()
-        kept = await run.session.rest(keep=True)
-        ws_link(run).cut()
-        error = await run.end()
-        assert isinstance(error, VenueDisconnectedError)
-        assert run.resting() == [kept.price]
-        end = run.session.reports(order)[-1]
-    assert end.ord_status is OrdStatus.CANCELED
-    assert not run.of(VenueStatus)[-1].order_entry
-
-
-async def test_order_under_way_when_the_link_is_lost_is_answered_and_taken_too(
+async def test_order_under_way_when_the_link_is_lost_is_perhaps_there(
     autojump_clock: MockClock,
 ) -> None:
     async with running(push_first=True, **QUIET) as run:
@@ -217,40 +202,11 @@ async def test_order_under_way_when_the_link_is_lost_is_answered_and_taken_too(
         await trio.sleep(0.01)  # it is at the venue, whose answer is late
         ws_link(run).cut()
         await run.end()
-        assert run.resting() == []
-    statuses = [each.ord_status for each in run.session.reports(order)]
-    assert statuses == [OrdStatus.NEW, OrdStatus.NEW, OrdStatus.CANCELED]
-
-
-async def test_lost_link_leaves_orders_where_that_is_wanted(autojump_clock: MockClock) -> None:
-    async with running({"on_disconnect": "keep"}) as run:
-        await run.up()
-        order = await run.session.rest()
-        ws_link(run).cut()
-        await run.end()
-        assert run.resting() == [order.price]
-
-
-async def test_orders_are_taken_though_calls_fail_at_first(autojump_clock: MockClock) -> None:
-    async with running(**FREE) as run:
-        await run.up()
-        await run.session.rest()
-        run.simulator.quirks["busy"] = 0.7
-        ws_link(run).cut()
-        await run.end()
-        assert run.resting() == []
-
-
-async def test_sweep_gives_up_in_time(autojump_clock: MockClock) -> None:
-    async with running({"sweep_within": "3s"}, **FREE) as run:
-        await run.up()
-        order = await run.session.rest()
-        run.simulator.quirks["busy"] = 1.0
-        began = trio.current_time()
-        ws_link(run).cut()
-        await run.end()
-        assert trio.current_time() - began < 4
-        assert run.resting() == [order.price]
+        assert not run.of(VenueStatus)[-1].order_entry
+        assert len(run.resting()) == 1
+    failed = [each.reached_venue for each in run.of(SendFailed)]
+    told = [each.ord_status for each in run.session.reports(order)]
+    assert (failed, told) in (([True], []), ([], [OrdStatus.NEW, OrdStatus.NEW]))
 
 
 async def test_black_hole_is_noticed_by_the_heartbeat(autojump_clock: MockClock) -> None:
@@ -263,7 +219,6 @@ async def test_black_hole_is_noticed_by_the_heartbeat(autojump_clock: MockClock)
         assert isinstance(error, FeedStaleError)
         assert "server.ping was not answered within 10 s" in str(error)
         assert trio.current_time() - began < 31
-        assert run.resting() == []
 
 
 async def test_pings_keep_a_silent_link_open(autojump_clock: MockClock) -> None:
@@ -430,19 +385,20 @@ async def test_cancels_that_wait_go_by_one_call(autojump_clock: MockClock) -> No
     assert calls == 1
 
 
-async def test_cancel_without_an_answer_is_told_as_such(autojump_clock: MockClock) -> None:
+async def test_cancel_without_an_answer_is_tried_until_it_has_one(
+    autojump_clock: MockClock,
+) -> None:
     async with running() as run:
         await run.up()
         order = await run.session.rest()
-        run.simulator.quirks["lost_answers"] = 1.0
+        run.simulator.quirks["busy"] = 1.0
         run.session.cancel(order)
-        failure = await run.session.expect(SendFailed, "SendFailed")
-        run.simulator.quirks.update(lost_answers=0.0, busy=1.0)
-        run.session.cancel(order)
-        busy = await run.session.expect(SendFailed, "busy", lambda each: each is not failure)
-    assert (failure.request, failure.reached_venue) == (RequestKind.CANCEL, True)
-    assert (busy.request, busy.reached_venue) == (RequestKind.CANCEL, True)
-    assert "too many requests" in busy.text
+        await trio.sleep(20)
+        assert len(run.resting()) == 1
+        run.simulator.quirks["busy"] = 0.0
+        await trio.sleep(5)  # the longest pause between two attempts
+        assert run.resting() == []
+        assert run.session.reports(order)[-1].ord_status is OrdStatus.CANCELED
 
 
 async def test_cancel_of_an_order_the_venue_does_not_know_says_so(

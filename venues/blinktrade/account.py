@@ -174,7 +174,6 @@ async def open_account(setup: VenueSetup, network: Network | None = None) -> Asy
     Raises `ConfigError` without a key, `VenueAuthenticationError` for one that does not hold.
     """
     options = structure(BlinkTradeOptions, setup.options, setup.source)
-    options = attrs.evolve(options, on_disconnect="keep")  # it has no orders to end
     options.check_keys(setup.source)
     network = network or Network()
     budget = Budget(limit=options.max_messages_per_second, window_s=1.0)
@@ -190,7 +189,7 @@ async def open_account(setup: VenueSetup, network: Network | None = None) -> Asy
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_serve, connection, nursery.cancel_scope, failures)
-                await connection.log_in()
+                await connection.log_in(cancels=False)  # it has no orders to end
                 yield Account(connection, options)
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:

@@ -100,6 +100,9 @@ class Connection:
                 await self.read()
         except* VenueError as group:
             raise first_of(group) from None
+        finally:
+            for answer in self._answers.values():
+                answer.come.set()  # it will not
 
     async def read(self) -> None:
         """Give on what comes until the link ends."""
@@ -218,9 +221,12 @@ class Connection:
             raise VenueAuthenticationError(f"{told}: look at the key and what it is allowed")
         raise VenueDisconnectedError(f"{told} and closes the connection")
 
-    async def log_in(self) -> wire.LoginReply:
-        """Log in, or raise `VenueAuthenticationError`."""
-        message = login_message(self.options, self.codec.next_id())
+    async def log_in(self, *, cancels: bool) -> wire.LoginReply:
+        """Log in, or raise `VenueAuthenticationError`.
+
+        `cancels` asks for the venue's cancel-on-disconnect.
+        """
+        message = login_message(self.options, self.codec.next_id(), cancels=cancels)
         reply = await self.ask(message, wire.LoginReply)
         if reply.user_status != LOGGED_IN:
             hint = "; set second_factor" if reply.need_second_factor else ""
@@ -231,7 +237,9 @@ class Connection:
         return reply
 
 
-def login_message(options: "BlinkTradeOptions", req_id: int) -> outbound.Login:
+def login_message(
+    options: "BlinkTradeOptions", req_id: int, *, cancels: bool = False
+) -> outbound.Login:
     """Return the message that logs in."""
     assert options.key is not None
     assert options.password is not None
@@ -244,7 +252,7 @@ def login_message(options: "BlinkTradeOptions", req_id: int) -> outbound.Login:
         user_req_typ="1",
         finger_print=options.fingerprint,
         second_factor=None if factor is None else factor.reveal(),
-        cancel_on_disconnect="1" if options.on_disconnect == "cancel" else "0",
+        cancel_on_disconnect="1" if cancels else "0",
     )
 
 

@@ -10,12 +10,7 @@ import attrs
 import trio
 
 from botkit.adapter import Outbox, Persistence, send_failed
-from botkit.errors import (
-    OrderOutcomeUnknownError,
-    VenueDisconnectedError,
-    VenueError,
-    VenueUnreachableError,
-)
+from botkit.errors import VenueDisconnectedError, VenueError, VenueUnreachableError
 from botkit.model import (
     AskListing,
     AskStatus,
@@ -75,6 +70,7 @@ class _Canceling:
     """A cancel that nothing was said of yet."""
 
     cancel: CancelOrder
+    is_lost: bool = False  # the link was, before it was over
     over: trio.Event = attrs.field(factory=trio.Event)
 
 
@@ -157,12 +153,12 @@ class Desk:
         self._persistence.wake()
 
     def line_down(self) -> None:
-        """Send orders no more; send those cancels anew that nothing was said of."""
+        """Send orders no more; have those cancels sent anew that nothing was said of."""
         self.line = None
         self.outbox.close()
-        if self.outbox.is_standing:
-            for canceling in self._canceling:
-                self.outbox.put(canceling.cancel)
+        for canceling in self._canceling:
+            canceling.is_lost = canceling.is_lost or not canceling.over.is_set()
+            canceling.over.set()
 
     @property
     def _road(self) -> Road:
@@ -180,8 +176,8 @@ class Desk:
         if line is not None:
             with suppress(VenueDisconnectedError):
                 await line.send(line.codec.encode(cancel), urgent=True)
-                await self._confirm(cancel)
-                return
+                if await self._confirm(cancel):
+                    return
         if self._rest is None:
             raise VenueUnreachableError(f"{cancel.symbol}: the link is down: it waits for the next")
         name, is_over = cancel.client_order_id, False
@@ -246,18 +242,23 @@ class Desk:
 
     # --- cancels that nothing is said of ----------------------------------------------------
 
-    async def _confirm(self, cancel: CancelOrder) -> None:
-        """Wait for the end of an order; look it up if it is not told: late cancels never are."""
+    async def _confirm(self, cancel: CancelOrder) -> bool:
+        """Wait for the end of an order; look it up if it is not told: late cancels never are.
+
+        False: the link was lost, or the order could not be looked up.
+        """
         canceling = _Canceling(cancel)
         self._canceling.append(canceling)
         try:
             with trio.move_on_after(self._options.cancel_within / NS_PER_S):
                 await canceling.over.wait()
-                return
+                return not canceling.is_lost
+            with suppress(VenueError):
+                await self._look_up_canceled(cancel)
+                return True
+            return False
         finally:
             self._canceling.remove(canceling)
-        with suppress(OrderOutcomeUnknownError, VenueDisconnectedError):
-            await self._look_up_canceled(cancel)
 
     async def _look_up_canceled(self, cancel: CancelOrder) -> None:
         report, is_complete = await self._find(self._road, cancel)

@@ -10,8 +10,8 @@ __all__ = ["liveness"]
 NS_PER_S: Final = 1_000_000_000
 
 
-def liveness(options: BlinkTradeOptions) -> Liveness:
-    """Return it, as configured."""
+def liveness(options: BlinkTradeOptions, *, asks: bool) -> Liveness:
+    """Return it, as configured; `asks` for the venue's own cancel-on-disconnect."""
     beat_s, within_s = options.beat_every / NS_PER_S, options.beat_within / NS_PER_S
     answer_s, connect_s = options.answer_within / NS_PER_S, options.connect_within / NS_PER_S
     turns = Term(
@@ -38,7 +38,7 @@ def liveness(options: BlinkTradeOptions) -> Liveness:
             Term("answer_within, list of instruments", answer_s),
         ),
         cancels_at_once=1,  # a nonce must not overtake another
-        native=NativeCancel(asked=options.on_disconnect == "cancel"),  # no figure is documented
+        native=NativeCancel(asked=asks),  # no figure is documented
         budgets=(
             f"{options.max_messages_per_second} messages a second",
             f"{options.reserve} of them for cancels and heartbeats alone",

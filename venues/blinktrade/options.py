@@ -63,8 +63,6 @@ class BlinkTradeOptions:
         What a fill costs while the venue has not told it.
     commission
         "computed" of the rates that the login tells, since reports tell none; or "ignore".
-    on_disconnect
-        "cancel": the venue cancels the session's orders when the connection ends.
     ord_types, times_in_force, post_only
         What the broker takes; its documentation promises limit orders only. The venue's open
         server takes FOK and does not honour it.
@@ -100,7 +98,6 @@ class BlinkTradeOptions:
     instruments: Mapping[str, Grid] = attrs.field(factory=dict)
     fees: FeeSchedule = attrs.field(factory=FeeSchedule)
     commission: Literal["computed", "ignore"] = "computed"
-    on_disconnect: Literal["cancel", "keep"] = "cancel"
     ord_types: tuple[Literal["LIMIT", "MARKET", "STOP", "STOP_LIMIT"], ...] = ("LIMIT",)
     times_in_force: tuple[Literal["GTC", "FOK", "DAY"], ...] = ("GTC", "FOK")
     post_only: bool = True

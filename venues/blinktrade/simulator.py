@@ -43,7 +43,7 @@ from venues.blinktrade.rows import (
 )
 from venues.blinktrade.session import Session
 
-__all__ = ["QUIRKS", "BlinkTradeSimulator"]
+__all__ = ["DRAWN", "QUIRKS", "BlinkTradeSimulator"]
 
 BROKER_ID: Final = 5
 ZERO: Final = Decimal(0)
@@ -78,6 +78,24 @@ QUIRKS: Final[Mapping[str, Any]] = {
     "idle_timeout_s": None,  # of production it is not known; the 2015 server has none
 }
 """What the venue's pages leave open, as this simulator does it unless told otherwise."""
+DRAWN: Final[Mapping[str, tuple[Any, ...]]] = {
+    "ignores_cod": (False, True),
+    "cod_delay_s": (0.0, 0.3, 3.0),
+    "interleave": (True, False),
+    "locked": (True, False),
+    "no_funds": ("reject", "cancel"),
+    "post_only_end": ("8", "4"),
+    "ignores_time_in_force": (False, True),
+    "late_cancel": ("silence", "reject"),
+    "number_as_id": (False, True),
+    "taker_fees": (True, False),
+    "own_fees": (False, True),
+    "emails": (True, False),
+    "second_factor": (None,),  # the config would have to know it
+    "key_list": ("U51", "U50"),
+    "idle_timeout_s": (None, 60.0),
+}
+"""Of each, what a simulation may draw."""
 
 TRADED: Final = (
     TradedAs(

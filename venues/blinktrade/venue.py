@@ -62,7 +62,7 @@ class BlinkTradeMarketData:
             # After a lost link the order list tells how much has filled, and nothing tells fills.
             fill_source=FillSource.TOTALS,
             replace=False,
-            cancel_on_disconnect=options.on_disconnect == "cancel",
+            cancel_on_disconnect=setup.on_disconnect == "cancel",
             rest_cancel=options.secret is not None,
             account_wide_cancel=False,  # F by side would be, and is not used
             shows_own_orders=True,
@@ -170,7 +170,7 @@ class BlinkTradeMarketData:
 
     def liveness(self) -> Liveness:
         """Return how soon what dies is noticed, and how soon orders can be ended."""
-        return liveness(self.options)
+        return liveness(self.options, asks=self.capabilities.cancel_on_disconnect)
 
 
 class BlinkTradeVenue(BlinkTradeMarketData):
@@ -231,7 +231,7 @@ class BlinkTradeVenue(BlinkTradeMarketData):
 
     async def _trade(self, connection: Connection, readiness: Readiness) -> None:
         """Log in, tell what is held and what rests, then let orders pass."""
-        await connection.log_in()
+        await connection.log_in(cancels=self.capabilities.cancel_on_disconnect)
         await self._desk.ask_balances(connection)
         resting = await self._desk.catch_up(connection)
         if resting and self.capabilities.cancel_on_disconnect:
@@ -249,7 +249,7 @@ class BlinkTradeVenue(BlinkTradeMarketData):
         turn comes; it does not wait.
         """
         request = order.request
-        if not (request.keep and self.options.on_disconnect == "cancel"):
+        if not (request.keep and self.capabilities.cancel_on_disconnect):
             self._desk.outbox.put(request)
             return
         self._tell(

@@ -2,15 +2,16 @@
 
 import logging
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Final, TypeVar
 
 import attrs
 import msgspec
 import trio
 
-from botkit.adapter import Outbox, send_failed
+from botkit.adapter import Outbox, Persistence, send_failed
 from botkit.clock import Clock
 from botkit.errors import (
     InvariantError,
@@ -66,7 +67,7 @@ _canceled = msgspec.json.Decoder(wire.Canceled, strict=False).decode
 
 @attrs.frozen(kw_only=True)
 class Roads:
-    """The ways to REST of one connection; cancels have their own, so that they never wait."""
+    """The ways to REST; cancels have their own, so that they never wait."""
 
     calls: HttpLink
     cancels: HttpLink
@@ -96,6 +97,8 @@ class OrderDesk:
         self._sent: OrderedDict[ClientOrderId, None] = OrderedDict()  # by this process
         self._lost: deque[NewOrder] = deque(maxlen=LOST)  # whose answers never came
         self._fees = Fees()
+        self._persistence: Persistence | None = None
+        self._lists: Lists | None = None
         self._began_ns = 0
         self._priced_at: dict[str, int] = {}  # by symbol, when fills were last looked up
 
@@ -177,7 +180,6 @@ class OrderDesk:
 
     def cancel(self, order: CancelOrder) -> None:
         """Take a cancel, ahead of everything that waits."""
-        self._rest.posts.take(urgent=True)  # counted where it can be, sent in any case
         self.outbox.put(order)
 
     # --- what the venue says ----------------------------------------------------------------
@@ -228,7 +230,9 @@ class OrderDesk:
                 self._take(told)
 
     def _learn(self, order_id: str, name: ClientOrderId, symbol: str) -> None:
-        """Take note that an order of the venue's is ours."""
+        """Take note that an order of the venue's is ours, if it has a name of ours."""
+        if not name:
+            return
         _remember(self._names, order_id, name)
         latest = self._latest.get(order_id)
         if name not in self._kept and (latest is None or latest.ord_status in WORKING):
@@ -239,9 +243,12 @@ class OrderDesk:
     # --- sending ----------------------------------------------------------------------------
 
     async def serve(self, roads: Roads, lists: Lists) -> None:
-        """Send what the outbox gives until canceled."""
+        """Send what the outbox gives until canceled, connected or not."""
+        self._lists = lists
+        self._persistence = persistence = Persistence(self._deliver, self._now_ns)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._price_fills, lists)
+            attempt = partial(self._cancel, roads, lists)
             while True:
                 request = await self.outbox.take()
                 match request:
@@ -251,7 +258,7 @@ class OrderDesk:
                         nursery.start_soon(self._place, roads.calls, request)
                     case CancelOrder():
                         further = self.outbox.take_cancels(self._options.cancels_per_call - 1)
-                        nursery.start_soon(self._cancel, roads, lists, [request, *further])
+                        nursery.start_soon(persistence.see_through, [request, *further], attempt)
                     case AskStatus():
                         nursery.start_soon(self._tell_status, lists, request)
                     case AskListing():
@@ -311,7 +318,14 @@ class OrderDesk:
 
     # --- canceling --------------------------------------------------------------------------
 
+    def line_up(self) -> None:
+        """Send new orders from now on: there is a feed that tells of them."""
+        self.outbox.open()
+        if self._persistence is not None:
+            self._persistence.wake()
+
     async def _cancel(self, roads: Roads, lists: Lists, orders: Sequence[CancelOrder]) -> None:
+        """Cancel by one call; raise `VenueError` if nobody knows what became of it."""
         named: dict[str, CancelOrder] = {}
         for order in orders:
             if order.venue_order_id is None:
@@ -319,9 +333,9 @@ class OrderDesk:
             else:
                 named[order.venue_order_id] = order
                 self._learn(order.venue_order_id, order.client_order_id, order.symbol)
-        answer = await self._post_cancels(roads.cancels, named) if named else None
-        if answer is None:
+        if not named:
             return
+        answer = await self._post_cancels(roads.cancels, named)
         for order_id in answer.error:
             if order_id in named:
                 await self._explain(lists, order_id, named[order_id])
@@ -332,22 +346,17 @@ class OrderDesk:
 
     async def _post_cancels(
         self, http: HttpLink, named: Mapping[str, CancelOrder]
-    ) -> wire.Canceled | None:
-        """Return the venue's answer; None if there is none, which the engine is told."""
+    ) -> wire.Canceled:
+        """Return the venue's answer; raise `VenueError` if there is none."""
+        self._rest.posts.take(urgent=True)  # counted where it can be, sent in any case
         try:
             return await self._rest.post(
                 http, "/spot/order/cancel", _canceled, cancel_parameters([*named])
             )
-        except VenueError as exc:
-            if isinstance(exc, DigiFinexCodeError) and exc.code == ErrorCode.NO_SUCH_ORDER:
+        except DigiFinexCodeError as exc:
+            if exc.code == ErrorCode.NO_SUCH_ORDER:
                 return wire.Canceled(code=exc.code, error=[*named])
-            self._give_up(named.values(), exc)
-            return None
-
-    def _give_up(self, orders: Iterable[CancelOrder], exc: VenueError) -> None:
-        """Say that cancels have not been answered; the engine sends them again."""
-        for order in orders:
-            self._fail(order, str(exc), reached_venue=not isinstance(exc, VenueUnreachableError))
+            raise
 
     async def _explain(self, lists: Lists, order_id: str, order: CancelOrder) -> None:
         """Say where an order stands that the venue would not cancel."""
@@ -399,35 +408,15 @@ class OrderDesk:
         if report is not None:
             self._take(report)
 
-    async def sweep(self, http: HttpLink, lists: Lists) -> None:
-        """Cancel our working orders, the link being lost: the venue does not do it by itself."""
-        if self._options.on_disconnect == "keep" or not self._open:
-            return
-        within_s = self._options.sweep_within / NS_PER_S
-        with trio.move_on_after(within_s, shield=True):
-            while self._open:
-                batch = [*self._open][: self._options.cancels_per_call]
-                self._rest.posts.take(urgent=True)
-                try:
-                    await self._rest.post(
-                        http, "/spot/order/cancel", _canceled, cancel_parameters(batch)
-                    )
-                except VenueError as exc:
-                    logger.warning("digifinex: cannot cancel what rests: %s", exc)
-                for order_id in batch:
-                    await self._confirm(lists, order_id)
-                if self._open:
-                    await trio.sleep(CONFIRM_S)
-        if self._open:
-            logger.critical("digifinex: orders may rest: %s", ", ".join(self._open))
-
     # --- questions --------------------------------------------------------------------------
 
-    async def catch_up(self, lists: Lists) -> None:
+    async def catch_up(self) -> None:
         """Deliver what happened before the connection: balances, and where our orders stand.
 
         Raises `VenueError` if it cannot be told.
         """
+        lists = self._lists
+        assert lists is not None, "somebody stands by"
         await self._recall_conduct(lists)
         for balance in await lists.balances():
             self._deliver(balance)

@@ -31,11 +31,6 @@ class DigiFinexOptions:
         Of the API key. Market data need none; orders do.
     fees
         What a fill costs while the venue has not told it.
-    on_disconnect
-        "cancel": our open orders are canceled by REST as soon as the WebSocket is lost; the venue
-        does not do it by itself. "keep": they are left until it is back.
-    sweep_within
-        How long that may take before we go on to reconnect, and try again with it.
     connect_within
         For connecting, by WebSocket or for one REST call with all that belongs to it.
     ping_every, pong_within
@@ -70,10 +65,6 @@ class DigiFinexOptions:
     fees: FeeSchedule = attrs.field(
         factory=lambda: FeeSchedule(maker_bps=Decimal(20), taker_bps=Decimal(20))
     )
-    on_disconnect: str = attrs.field(
-        default="cancel", validator=attrs.validators.in_(("cancel", "keep"))
-    )
-    sweep_within: Duration = attrs.field(default=10 * S, validator=positive)
     connect_within: Duration = attrs.field(default=10 * S, validator=positive)
     ping_every: Duration = attrs.field(default=15 * S, validator=positive)
     pong_within: Duration = attrs.field(default=10 * S, validator=positive)

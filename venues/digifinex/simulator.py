@@ -43,7 +43,7 @@ from venues.digifinex.rows import (
 from venues.digifinex.session import Session
 from venues.digifinex.wire import ErrorCode
 
-__all__ = ["QUIRKS", "DigiFinexSimulator"]
+__all__ = ["DRAWN", "QUIRKS", "DigiFinexSimulator"]
 
 NS_PER_S: Final = 1_000_000_000
 BATCH: Final = 20
@@ -76,6 +76,33 @@ QUIRKS: Final[Mapping[str, Any]] = {
     "conduct": True,  # the rules of conduct, else banned for 30 minutes
 }
 """What the venue's pages leave open, as this simulator does it unless told otherwise."""
+DRAWN: Final[Mapping[str, tuple[Any, ...]]] = {
+    "level": (None, 0, 9),
+    "text_replies": (None, True, False),
+    "code_as_text": (None, True, False),
+    "numbers": (None, True, False),
+    "push_first": (None, True, False),
+    "repeats": (0.0, 0.1, 0.5),
+    "disorder": (0.0, 0.1, 0.5),
+    "whole_every": (50, 0, 7),
+    "depth": (20, 10),
+    "lost_changes": (0.0,),  # a book that nothing tells to be wrong
+    "lost_wholes": (0, 1),
+    "lingers": (False, True),
+    "lower_case": (False, True),
+    "adds_up": (False, True),
+    "ws_denied_code": (6, 10),
+    "post_only_taking": ("cancel", "reject"),
+    "idle_s": (60.0,),
+    "lifetime_s": (7200.0, 70.0),
+    "handshake_502": (0.0, 0.2),
+    "busy": (0.0, 0.02),
+    "lost_answers": (0.0, 0.02),
+    "failing_reads": (0.0, 0.05),
+    "rate_limits": (True,),
+    "conduct": (True,),
+}
+"""Of each, what a simulation may draw."""
 Handler = Callable[[Member, Mapping[str, str], Show], Any]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import trio
 
-from botkit.adapter import Network, Readiness
+from botkit.adapter import Network, Readiness, attended, first_of
 from botkit.clock import Clock
 from botkit.config import structure
 from botkit.errors import (
@@ -33,7 +33,7 @@ from botkit.model import (
     ReplaceOrder,
     TimeInForce,
 )
-from botkit.ports import Capabilities, Deliver, FeeSchedule, VenueSetup
+from botkit.ports import Capabilities, Deliver, FeeSchedule, Liveness, VenueSetup
 from botkit.transport import WsLink, open_http, open_ws
 from venues.digifinex import wire
 from venues.digifinex.codec import (
@@ -47,6 +47,7 @@ from venues.digifinex.codec import (
 )
 from venues.digifinex.desk import OrderDesk, Roads
 from venues.digifinex.lists import Lists
+from venues.digifinex.liveness import liveness
 from venues.digifinex.options import DigiFinexOptions, build_instruments
 from venues.digifinex.rest import Rest
 
@@ -144,7 +145,7 @@ class DigiFinexMarketData:
         readiness: Readiness,
         deliver: Deliver,
         clock: Clock,
-        private: "_Private | None" = None,
+        private: OrderDesk | None = None,
     ) -> None:
         """Connect, subscribe, with `private` to our orders too, and serve until the end."""
         options, network = self.options, self.network
@@ -156,24 +157,25 @@ class DigiFinexMarketData:
                 ssl_context=network.ssl_context,
                 dial=network.dial,
             ) as ws:
-                codec = self._codec(clock) if private is None else private.lists.codec
+                codec = self._codec(clock, private)
                 connection = Connection(
                     *(self, ws, codec, readiness), deliver=deliver, clock=clock, private=private
                 )
-                await connection.serve()
+                try:
+                    await connection.serve()
+                finally:  # before the link is closed, which may take a while
+                    self._lose(readiness, private)
         finally:
-            readiness.lost("the connection has ended")
-            if private is not None:
-                private.desk.outbox.close()
+            self._lose(readiness, private)
 
+    def _lose(self, readiness: Readiness, private: OrderDesk | None) -> None:
+        if private is not None:
+            private.outbox.close()
+        readiness.lost("the connection has ended")
 
-class _Private:
-    """What a connection needs to serve our orders."""
-
-    def __init__(self, desk: OrderDesk, roads: Roads, lists: Lists) -> None:
-        self.desk = desk
-        self.roads = roads
-        self.lists = lists
+    def liveness(self) -> Liveness:
+        """Return how soon what dies is noticed, and how soon orders can be ended."""
+        return liveness(self.options)
 
 
 class Connection:
@@ -188,7 +190,7 @@ class Connection:
         *,
         deliver: Deliver,
         clock: Clock,
-        private: _Private | None,
+        private: OrderDesk | None,
     ) -> None:
         self._venue = venue
         self._options = venue.options
@@ -209,7 +211,7 @@ class Connection:
             AlgoOrders: self._on_algo_orders,
         }
         if private is not None:
-            self._handlers[ExecutionReport] = private.desk.on_report
+            self._handlers[ExecutionReport] = private.on_report
 
     async def serve(self) -> None:
         """Read, and send what the desk takes, until the connection ends."""
@@ -221,7 +223,7 @@ class Connection:
                     nursery.start_soon(self._trade, self._private)
                 await self._read()
         except* VenueError as group:
-            raise _first(group) from None
+            raise first_of(group) from None
 
     async def _read(self) -> None:
         decode, deliver, handlers = self._codec.decode, self._deliver, self._handlers
@@ -257,8 +259,8 @@ class Connection:
         within_s = (within_ns or self._options.answer_within) / NS_PER_S
         self._answers[number] = answer
         try:
-            await self._ws.send(encode_call(number, method, params))
             with trio.fail_after(within_s):
+                await self._ws.send(encode_call(number, method, params))
                 await answer.come.wait()
         except trio.TooSlowError:
             raise FeedStaleError(
@@ -338,7 +340,7 @@ class Connection:
 
     # --- our account ------------------------------------------------------------------------
 
-    async def _trade(self, private: _Private) -> None:
+    async def _trade(self, private: OrderDesk) -> None:
         """Sign in, subscribe to what is ours, catch up with it, and send orders from then on."""
         await self._sign_in()
         names = self._venue.names
@@ -348,10 +350,9 @@ class Connection:
             currencies |= {instrument.base: None, instrument.quote: None}
         await self._call("balance.subscribe", *currencies)
         await self._call("order.subscribe", *names)
-        await private.desk.catch_up(private.lists)
-        private.desk.outbox.open()
+        await private.catch_up()
+        private.line_up()
         self._readiness.tell("connected", private=True, order_entry=True)
-        await private.desk.serve(private.roads, private.lists)
 
     async def _sign_in(self) -> None:
         options = self._options
@@ -415,9 +416,18 @@ class DigiFinexVenue(DigiFinexMarketData):
         return DigiFinexMarketData(setup)
 
     async def run(self, deliver: Deliver, clock: Clock) -> None:
-        """Serve one connection until canceled; one that is lost takes our orders with it."""
+        """Serve one connection until canceled."""
+        self._desk.begin(deliver, clock)
+        serve = partial(self._serve_private, deliver, clock)
+        await attended(self, self._desk.outbox, serve, deliver, clock)
+
+    async def _serve_private(self, deliver: Deliver, clock: Clock) -> None:
         self._begin(deliver, clock)
         readiness = Readiness(self.name, deliver, clock.now_ns)
+        await self._serve(readiness, deliver, clock, self._desk)
+
+    async def stand_by(self, deliver: Deliver, clock: Clock) -> None:
+        """Cancel and answer questions by REST until canceled, connected or not."""
         desk, options = self._desk, self.options
         desk.begin(deliver, clock)
         to_rest = partial(
@@ -426,15 +436,11 @@ class DigiFinexVenue(DigiFinexMarketData):
             ssl_context=self.network.ssl_context,
             dial=self.network.dial,
         )
-        async with to_rest() as calls, to_rest() as cancels:
-            codec = self._codec(clock, desk)
-            lists = Lists(self.rest, calls, codec, self.names, options.page_size)
-            private = _Private(desk, Roads(calls=calls, cancels=cancels), lists)
-            try:
-                await self._serve(readiness, deliver, clock, private)
-            except VenueError:
-                await desk.sweep(cancels, lists)
-                raise
+        with desk.outbox.standing_by():
+            async with to_rest() as calls, to_rest() as cancels:
+                codec = self._codec(clock, desk)
+                lists = Lists(self.rest, calls, codec, self.names, options.page_size)
+                await desk.serve(Roads(calls=calls, cancels=cancels), lists)
 
     def submit(self, order: Approved[NewOrder]) -> None:
         """Send a new order, or say why the venue's rates or rules do not allow it."""
@@ -451,9 +457,3 @@ class DigiFinexVenue(DigiFinexMarketData):
     def ask(self, question: AskStatus | AskListing) -> None:
         """Look an order, or all of ours, up."""
         self._desk.outbox.put(question)
-
-
-def _first(group: BaseExceptionGroup[VenueError]) -> BaseException:
-    """Return the first of what went wrong."""
-    found = group.exceptions[0]
-    return _first(found) if isinstance(found, BaseExceptionGroup) else found

@@ -152,6 +152,7 @@ class Codec:
         now_ns: Callable[[], int],
         *,
         fee_is_delta: bool = True,
+        cod: bool = True,
     ) -> None:
         self._venue = venue
         self._instruments = instruments
@@ -160,6 +161,7 @@ class Codec:
         self._chains = chains
         self._now_ns = now_ns
         self._fee_is_delta = fee_is_delta
+        self._cod = cod
         self._books = Books(instruments, now_ns)
         self._asked: dict[int, _Asked] = {}
         self._last_req_id = 0
@@ -516,10 +518,6 @@ class Codec:
         """Return what was sent and has no reply yet."""
         return [each.request for each in self._asked.values() if each.request is not None]
 
-    def forget(self, req_id: int) -> None:
-        """Expect no reply to it any more."""
-        self._asked.pop(req_id, None)
-
     def _request(
         self,
         method: str,
@@ -542,7 +540,7 @@ class Codec:
             size=to_units(order.order_qty),
             side="bid" if order.side is OurSide.BUY else "ask",
             type="postOnly" if order.post_only else kind,
-            cod=not order.keep,
+            cod=self._cod and not order.keep,
         )
 
     def _mod_content(self, order: ReplaceOrder) -> dict[str, Any]:

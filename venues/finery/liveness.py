@@ -12,8 +12,8 @@ SILENT_S: Final = 80.0
 """After how long the venue closes a connection on which it hears nothing: its API page."""
 
 
-def liveness(options: FineryOptions) -> Liveness:
-    """Return it, as configured."""
+def liveness(options: FineryOptions, *, asks: bool) -> Liveness:
+    """Return it, as configured; `asks` for the venue's own cancel-on-disconnect."""
     ping_s, pong_s = options.ping_every / NS_PER_S, options.pong_within / NS_PER_S
     answer_s, connect_s = options.answer_within / NS_PER_S, options.connect_within / NS_PER_S
     beat = (Term("ping_every", ping_s), Term("pong_within", pong_s))
@@ -24,7 +24,7 @@ def liveness(options: FineryOptions) -> Liveness:
         connect=(Term("connect_within", connect_s), Term("answer_within", answer_s)),
         prepare=(Term("connect_within, list of instruments", connect_s),),
         native=NativeCancel(
-            asked=options.on_disconnect == "cancel",
+            asked=asks,
             ended=None,  # "is canceled": no figure
             silent=(Term("the venue hears nothing (documented)", SILENT_S),),
         ),

@@ -54,8 +54,6 @@ class FineryOptions:
         What a fill costs while the venue has not told it.
     delta
         What a deal's `delta` is: "fee", in quote currency, or "ignore".
-    on_disconnect
-        "cancel": every order is tied to its connection, and the venue cancels it when that ends.
     ping_every, pong_within
         The heartbeat: how often, and after how long without an answer the link is dead.
     answer_within
@@ -76,7 +74,6 @@ class FineryOptions:
     instruments: Mapping[str, Grid] = attrs.field(factory=dict)
     fees: FeeSchedule = attrs.field(factory=FeeSchedule)
     delta: Literal["fee", "ignore"] = "fee"
-    on_disconnect: Literal["cancel", "keep"] = "cancel"
     connect_within: Duration = attrs.field(default=10 * S, validator=positive)
     ping_every: Duration = attrs.field(default=20 * S, validator=positive)
     pong_within: Duration = attrs.field(default=10 * S, validator=positive)

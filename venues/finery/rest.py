@@ -105,17 +105,18 @@ class RestRoad:
         request = _request(frame)
         content: Any = request.content
         told: dict[str, Any] = {"reqId": request.req_id}
+        unheard = _encode({**told, "error": int(ErrorCode.NOT_CONNECTED)})
         try:
             body = await self._rest.call(
                 self._http, request.method, content, within_ns=self._options.answer_within
             )
         except FineryCodeError as exc:
             if exc.code in (0, ErrorCode.NOT_CONNECTED):
-                self.codec.forget(request.req_id)
+                self.codec.decode(unheard)  # no reply is waited for any more
                 raise
             told["error"] = exc.code
         except VenueError:
-            self.codec.forget(request.req_id)
+            self.codec.decode(unheard)
             raise
         else:
             told["reply"] = msgspec.Raw(body)

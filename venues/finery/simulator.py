@@ -42,7 +42,7 @@ from venues.finery.rows import (
 from venues.finery.session import Session
 from venues.finery.wire import ErrorCode, from_units, to_units
 
-__all__ = ["QUIRKS", "FinerySimulator"]
+__all__ = ["DRAWN", "QUIRKS", "FinerySimulator"]
 
 NS_PER_MS: Final = 1_000_000
 WINDOW_NS: Final = 120 * 1_000_000_000
@@ -59,6 +59,16 @@ QUIRKS: Final[Mapping[str, Any]] = {
     "cod_delay_s": 0.0,
 }
 """What the venue's pages leave open, as this simulator does it unless told otherwise."""
+DRAWN: Final[Mapping[str, tuple[Any, ...]]] = {
+    "reply_first": (None, True, False),
+    "code_in_array": (None, True, False),
+    "feed_id_number": (False, True),
+    "further_places": ((77, 78), ()),
+    "cod_default": (False, True),
+    "ignores_cod": (False, True),
+    "cod_delay_s": (0.0, 0.3, 3.0),
+}
+"""Of each, what a simulation may draw."""
 
 _content = msgspec.json.Decoder(dict[str, Any]).decode
 

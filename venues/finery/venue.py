@@ -87,7 +87,7 @@ class FineryMarketData:
             fill_source=FillSource.EXECUTIONS,
             replace=True,
             replace_atomic=False,  # not proven
-            cancel_on_disconnect=self.options.on_disconnect == "cancel",
+            cancel_on_disconnect=setup.on_disconnect == "cancel",
             rest_cancel=True,
             account_wide_cancel=False,
             shows_own_orders=True,
@@ -175,7 +175,7 @@ class FineryMarketData:
 
     def liveness(self) -> Liveness:
         """Return how soon what dies is noticed, and how soon orders can be ended."""
-        return liveness(self.options)
+        return liveness(self.options, asks=self.capabilities.cancel_on_disconnect)
 
     def codec(self, clock: Clock, desk: Desk | None) -> Codec:
         """Return what reads and writes the frames of one connection."""
@@ -186,6 +186,7 @@ class FineryMarketData:
             Chains() if desk is None else desk.chains,
             clock.now_ns,
             fee_is_delta=self.options.delta == "fee",
+            cod=self.capabilities.cancel_on_disconnect,
         )
 
     def books(self) -> tuple[Feed, ...]:
@@ -245,6 +246,8 @@ class Connection:
             raise first_of(group) from None
         finally:  # before the link is closed, which may take a while
             self._lose("the connection has ended")
+            for answer in self._answers.values():
+                answer.come.set()  # it will not
 
     async def _trade(self, desk: Desk) -> None:
         """Whenever our orders have been told, tell what else was missed; then let orders pass."""
@@ -342,6 +345,8 @@ class Connection:
             raise VenueError(f"{self._venue.name}: {method} was not answered in time") from None
         finally:
             del self._answers[req_id]
+        if answer.error is None:
+            raise VenueDisconnectedError(f"{self._venue.name}: {method} had no answer at the end")
         if answer.error:
             raise VenueError(f"{self._venue.name}: {method} was answered error {answer.error}")
         return answer.value
@@ -359,7 +364,7 @@ class _Answer:
     def __init__(self) -> None:
         self.come = trio.Event()
         self.value: Any = None
-        self.error = 0
+        self.error: int | None = None  # 0: there is none
 
 
 class FineryVenue(FineryMarketData):

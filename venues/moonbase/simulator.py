@@ -30,7 +30,7 @@ from venues.moonbase.bank import Bank
 from venues.moonbase.rows import RefusedError, balance_row, candle_row, encode, number, order_row
 from venues.moonbase.session import Session
 
-__all__ = ["QUIRKS", "MoonbaseSimulator"]
+__all__ = ["DRAWN", "QUIRKS", "MoonbaseSimulator"]
 
 NS_PER_S: Final = 1_000_000_000
 HOUR_NS: Final = 3_600 * NS_PER_S
@@ -53,6 +53,19 @@ QUIRKS: Final[Mapping[str, Any]] = {
     "idle_s": 60.0,
 }
 """What the venue's pages leave open, as this simulator does it unless told otherwise."""
+DRAWN: Final[Mapping[str, tuple[Any, ...]]] = {
+    "signature": ("seed",),  # the config says which
+    "join_ref": (None, True, False),
+    "trailing_slash": (False, True),
+    "reply_first": (None, True, False),
+    "error_place": ("payload", "response", "bare"),
+    "trade_sign": (True, False),
+    "takes_external_id": (False, True),
+    "joins_an_hour": (20,),
+    "requests_a_minute": (300,),
+    "idle_s": (60.0,),
+}
+"""Of each, what a simulation may draw."""
 
 
 def _traded(name: str, tick_size: str, lot_size: str, trade: TraderParams) -> TradedAs:

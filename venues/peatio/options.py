@@ -71,9 +71,6 @@ class PeatioOptions:
         The venue tells no fee with a trade; the commission is computed from these.
     fee_in
         "received": fees are taken from what is received; "unknown": no commission is told.
-    on_disconnect
-        "cancel": when the private feed is lost, every order of ours is canceled by REST; the venue
-        itself cancels none.
     connect_within, answer_within
         Of signing in, and of one REST call.
     ping_every, pong_within
@@ -100,7 +97,6 @@ class PeatioOptions:
     instruments: Mapping[str, Grid] = attrs.field(factory=dict)
     fees: FeeSchedule = attrs.field(factory=FeeSchedule)
     fee_in: Literal["received", "unknown"] = "received"
-    on_disconnect: Literal["cancel", "keep"] = "cancel"
     connect_within: Duration = attrs.field(default=10 * S, validator=positive)
     answer_within: Duration = attrs.field(default=5 * S, validator=positive)
     ping_every: Duration = attrs.field(default=20 * S, validator=positive)

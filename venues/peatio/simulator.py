@@ -33,7 +33,7 @@ from venues.peatio.rows import RefusedError, json_reply
 from venues.peatio.tokens import BadTokenError
 from venues.peatio.websocket_api_server import FirstRest, FirstSession
 
-__all__ = ["QUIRKS", "PeatioSimulator"]
+__all__ = ["DRAWN", "QUIRKS", "PeatioSimulator"]
 
 NS_PER_S: Final = 1_000_000_000
 FLUSH_S: Final = 0.001
@@ -52,6 +52,19 @@ QUIRKS: Final[Mapping[str, Any]] = {
     "bad_gateway_every": 0,  # a proxy answers 502 to one of so many new orders, which are done
 }
 """What the venue's sources leave open, as this simulator does it unless told otherwise."""
+DRAWN: Final[Mapping[str, tuple[Any, ...]]] = {
+    "answer_first": (None, True, False),
+    "trades_first": (None, True, False),
+    "enclosed_ahead": (True, False),
+    "ping_every_s": (10.0, 30.0),
+    "cancel_delay_s": (0.0, 0.1, 1.0),
+    "reject_late": (None, True, False),
+    "flat_pairs": (True, False, None),
+    "gap_every": (0, 0, 100),
+    "first_snapshot_s": (0.0, 2.0),
+    "bad_gateway_every": (0, 0, 25),
+}
+"""Of each, what a simulation may draw."""
 
 _body = msgspec.json.Decoder(dict[str, Any]).decode
 
