@@ -6,7 +6,7 @@ from typing import Final
 
 import attrs
 
-from botkit.cli.doctor import limits, machine, records, setup, watching
+from botkit.cli.doctor import guarding, limits, machine, records, setup, watching
 from botkit.cli.doctor.subject import Subject, fail
 from botkit.errors import BotkitError
 from botkit.ports import Diagnosis
@@ -53,6 +53,7 @@ CHECKS: Final[Sequence[Check]] = (
     Check("journal", records.journal, Needs.CONFIG),
     Check("orders", records.resting, Needs.CONFIG),
     Check("venues", setup.venues, Needs.PLAN),
+    Check("guardian", guarding.guardian, Needs.PLAN),
     Check("quantities", limits.quantities, Needs.INSTRUMENTS),
     Check("limits", limits.risk_limits, Needs.INSTRUMENTS),
     Check("losses", limits.loss_limits, Needs.INSTRUMENTS),
