@@ -392,8 +392,10 @@ class OrderDesk:
     # --- answers ----------------------------------------------------------------------------
 
     def _on_report(self, report: ExecutionReport) -> None:
-        self._engine.journal.record(report)
-        self.conclude(report, self._engine.orders.on_report(report))
+        is_nameless = self._is_nameless(report)
+        outcome = self._engine.orders.on_report(report)
+        self._record(report, is_nameless=is_nameless)
+        self.conclude(report, outcome)
 
     def _on_cancel_reject(self, reject: OrderCancelReject) -> None:
         self._engine.journal.record(reject)
@@ -406,9 +408,10 @@ class OrderDesk:
     def _on_listing(self, listing: OrderListing) -> None:
         """Take a listing as the reports in it; what it ends by absence is recorded as one more."""
         engine, reports = self._engine, listing.reports
-        for report in reports:
-            engine.journal.record(report)
+        nameless = [self._is_nameless(report) for report in reports]
         outcomes = engine.orders.on_listing(listing)
+        for report, is_nameless in zip(reports, nameless, strict=True):
+            self._record(report, is_nameless=is_nameless)
         engine.reconciler.on_listing(listing)
         for report, outcome in zip(reports, outcomes, strict=False):  # then come the absent
             self._book(report, outcome)
@@ -417,6 +420,24 @@ class OrderDesk:
         engine.guard.watch()
         for outcome in outcomes:
             self._announce(outcome)
+
+    def _is_nameless(self, report: ExecutionReport) -> bool:
+        """Return whether nothing but its terms tells so far which order `report` is about."""
+        if report.client_order_id is not None:
+            return False
+        return self._engine.orders.by_venue_id(report.symbol, report.venue_order_id) is None
+
+    def _record(self, report: ExecutionReport, *, is_nameless: bool) -> None:
+        """Record a report; by our name of its order if that was just found by its terms.
+
+        Whoever takes the order over has the journal alone to know the venue's id for it by.
+        """
+        if is_nameless:
+            order = self._engine.orders.by_venue_id(report.symbol, report.venue_order_id)
+            if order is not None:
+                name = order.client_order_id
+                report = msgspec.structs.replace(report, client_order_id=name)
+        self._engine.journal.record(report)
 
     def _on_notice(self, notice: OrderNotice) -> None:
         self.tell(notice.order)
