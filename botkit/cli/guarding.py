@@ -25,6 +25,7 @@ from botkit.errors import (
     BotkitError,
     ConfigError,
     JournalError,
+    VenueAuthenticationError,
 )
 from botkit.journal import JournalReader, OpenRun, Run, SqliteJournal
 from botkit.journal.database import journal_paths
@@ -131,7 +132,7 @@ class Guardian:
             try:
                 plan = self._plan()
                 await plan.prepare()
-            except ConfigError as exc:
+            except (ConfigError, VenueAuthenticationError) as exc:
                 watch.tell_failure(str(exc))
                 self.log("error", "cannot guard", {"error": str(exc)})
                 return

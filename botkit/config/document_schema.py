@@ -108,6 +108,9 @@ def _venues(schemas: Schemas) -> dict[str, Any]:
             schema["properties"][key] = schemas.table(VenueConfig)["properties"][key]
         if hasattr(plugins[name], "market_data"):
             schema["properties"]["paper"] = schemas.of(DryRunOptions)
+        own = attrs.evolve(schemas, partial=True).table(cls)
+        told = "What the guardian uses instead: an API key of its own, say."
+        schema["properties"]["guardian"] = {**own, "description": told}
         return schema
 
     table = {

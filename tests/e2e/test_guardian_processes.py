@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from botkit.config import load
 from botkit.journal import JournalReader, Run
 from botkit.model import Side
 from botkit.testing.processes import (
@@ -161,9 +162,7 @@ async def test_a_guardian_that_dies_is_replaced_and_goes_when_the_bot_stops(tmp_
 
         assert await bot.ended(GONE_S) == 0, bot.said()
         assert not exchange.resting("alice")
-        with trio.fail_after(GONE_S):
-            while bot.relatives():
-                await trio.sleep(0.05)
+        assert await exchange.until(lambda: not bot.relatives(), GONE_S)
         assert [run.exit_code for run in runs_of(bot)] == [0]
         assert '"the bot ended in good order"' in bot.guardian_log
 
@@ -194,9 +193,7 @@ async def test_a_guardian_elsewhere_sweeps_and_waits_for_the_next_bot(tmp_path: 
             await bot.kill()
 
             assert await exchange.until(lambda: not exchange.resting("alice"), GONE_S)
-            with trio.fail_after(GONE_S):
-                while runs_of(bot)[0].exit_code is None:
-                    await trio.sleep(0.05)
+            assert await exchange.until(lambda: runs_of(bot)[0].exit_code is not None, GONE_S)
             guard.send_signal(signal.SIGINT)
             with trio.fail_after(GONE_S):
                 assert await guard.wait() == 0
@@ -205,3 +202,43 @@ async def test_a_guardian_elsewhere_sweeps_and_waits_for_the_next_bot(tmp_path: 
         swept, killed = runs_of(bot)
         assert killed.swept == f"taken over by run {swept.run_id}"
         assert not list(bot.state_dir.glob("*.guard.sock"))
+
+
+@asynccontextmanager
+async def served(folder: Path, more: str) -> AsyncIterator[list[str]]:
+    """Serve an exchange; give the words that send the bot of a config there, `more` added to it."""
+    (folder / "rester.py").write_text(STRATEGY)
+    (folder / "bot.toml").write_text(CONFIG.replace("STATE", str(folder / "state")) + more)
+    async with open_exchange("finery") as exchange:
+        sets = redirected(load(folder / "bot.toml"), {"finery": exchange})
+        yield [str(folder / "bot.toml"), *(f"--set={each}" for each in sets)]
+
+
+async def called(*words: str) -> tuple[int, str]:
+    """Call botkit; return its exit code and all that it said."""
+    command = [sys.executable, "-c", "from botkit.cli import main; main()", *words]
+    with trio.fail_after(READY_S):
+        done = await trio.run_process(
+            command, capture_stdout=True, stderr=subprocess.STDOUT, check=False
+        )
+    return done.returncode, done.stdout.decode()
+
+
+async def test_the_doctor_asks_for_its_key_and_starts_one(tmp_path: Path) -> None:
+    own = '[venues.finery.guardian]\nkey = "test-key-KEY"\nsecret = "test-secret-KEY"\n'
+    async with served(tmp_path, own.replace("KEY", "bob")) as words:
+        _, told = await called("doctor", *words, "--ntp", "127.0.0.1:9")
+    lines = [line for line in told.splitlines() if " guardian " in line]
+    assert "pass  guardian    finery: it has settings of its own" in lines
+    assert lines[-1] == "pass  guardian    it starts and gets ready"
+
+
+async def test_a_run_is_refused_where_its_guardian_could_not_guard_it(tmp_path: Path) -> None:
+    own = '[venues.finery.guardian]\nkey = "rubbish"\n'
+    async with served(tmp_path, own) as words:
+        code, told = await called("run", *words, "--live", "--for", "1s", "--log", "json")
+    assert code == 2, told
+    assert "the guardian of this run cannot guard it: " in told
+    assert "run without one: --set bot.guardian.enabled=false" in told
+    with JournalReader(tmp_path / "state" / "guarded.sqlite") as reader:
+        assert reader.runs() == []

@@ -65,6 +65,30 @@ def problems(tmp_path: Path, *changes: tuple[str, str]) -> list[str]:
     return [text.removeprefix(f"{tmp_path}/") for text in caught.value.problems]
 
 
+def test_a_guardians_plan_has_venues_as_it_uses_them_and_nothing_of_strategies(
+    tmp_path: Path,
+) -> None:
+    missing = ('type = "market_maker"', 'type = "./not_there.py:Mine"')
+    own = ("[[strategies]]", '[venues.paper.guardian]\nbalances = { BTC = "9" }\n[[strategies]]')
+    config = read(tmp_path, missing, own)
+
+    plan = check(config, guardian=True)
+
+    assert (plan.strategies, plan.rules) == ((), ())
+    assert [venue.name for venue in plan.venues.values()] == ["paper"]
+    with pytest.raises(ConfigError, match="not_there"):
+        check(config)
+
+
+def test_a_mistake_in_what_a_guardian_uses_is_told_to_everyone(tmp_path: Path) -> None:
+    table = ("[[strategies]]", '[venues.paper.guardian]\nbalance = "9"\n[[strategies]]')
+    (told,) = problems(tmp_path, table)
+    assert told.startswith("bot.toml: venues.paper.guardian.balance: unknown key")
+
+    (told,) = problems(tmp_path, ("balances = { BTC", 'guardian = "x"\nbalances = { BTC'))
+    assert told.startswith('bot.toml: venues.paper.guardian: found "x"')
+
+
 def prepare(plan: Plan) -> object:
     return trio.run(plan.prepare)
 

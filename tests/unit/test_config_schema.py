@@ -130,6 +130,15 @@ def test_a_file_with_an_include_may_leave_the_rest_to_it(
     assert objections('include = "rest.toml"\n[bot]\nname = "demo"\n')
 
 
+def test_what_a_guardian_uses_instead_is_any_part_of_a_venues_options(
+    objections: Callable[[str], list[str]],
+) -> None:
+    real = GOOD + '[venues.real]\ntype = "finery"\nkey = "k"\nsecret = "s"\n'
+
+    assert objections(real + '[venues.real.guardian]\nkey = "another"\n') == []
+    assert objections(real + '[venues.real.guardian]\nkeys = "another"\n')
+
+
 def test_a_part_of_a_config_needs_nothing_but_has_no_typos() -> None:
     validator = jsonschema.Draft7Validator(document_schema(partial=True))
 

@@ -40,6 +40,12 @@ def test_a_healthy_bot_passes_everything_but_that_nobody_is_told(tmp_path: Path)
     assert not (tmp_path / "var").exists()
 
 
+def test_a_bot_whose_orders_end_with_it_needs_no_guardian(tmp_path: Path) -> None:
+    not_needed = "not needed: orders at these venues end with the bot"
+
+    assert found(write(tmp_path), "guardian") == [("pass", not_needed, "")]
+
+
 # What earlier runs left ---------------------------------------------------------------------------
 
 

@@ -53,7 +53,7 @@ CHECKS: Final[Sequence[Check]] = (
     Check("journal", records.journal, Needs.CONFIG),
     Check("orders", records.resting, Needs.CONFIG),
     Check("venues", setup.venues, Needs.PLAN),
-    Check("guardian", guarding.guardian, Needs.PLAN),
+    Check("guardian", guarding.guardian, Needs.INSTRUMENTS),
     Check("quantities", limits.quantities, Needs.INSTRUMENTS),
     Check("limits", limits.risk_limits, Needs.INSTRUMENTS),
     Check("losses", limits.loss_limits, Needs.INSTRUMENTS),
