@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "check": ("check_command", "Load a config and build everything in it, without running."),
     "guard": ("guard_command", "Cancel what a bot leaves that was killed or hangs."),
     "serve": ("serve_command", "Run a simulated exchange that speaks a venue's protocol."),
+    "storm": ("storm_command", "Simulate a bot with faults, from many seeds."),
     "new": ("new_command", "Write a new strategy or risk rule, and its test."),
     "list": ("list_command", "List the plug-ins: venues, strategies, risk rules."),
     "show-config": ("show_config_command", "Print a config as it takes effect, secrets masked."),
@@ -38,6 +39,7 @@ COMMANDS: Final = {
     "resolve": ("resolve_command", "End an order that is UNKNOWN by your word."),
     "adjust": ("adjust_command", "Tell of a deposit or a trade made by hand."),
     "doctor": ("doctor.command", "Examine config, machine, journal and venues before a run."),
+    "exposure": ("exposure_command", "Tell how long an order can be unattended, at worst."),
     "risk": ("risk_command", "Show what risk says, and clear a tripped kill switch."),
     "history": ("history_command", "Print past runs: how each ended and what it earned."),
     "positions": ("positions_command", "Print what a run holds, has earned and paid."),
@@ -52,7 +54,7 @@ COMMANDS: Final = {
 
 # How `botkit --help` groups them; a command that is not here stands under "More".
 SECTIONS: Final = {
-    "Start": ("new", "check", "doctor", "run", "serve"),
+    "Start": ("new", "check", "doctor", "exposure", "run", "serve", "storm"),
     "Look at a run, also while it goes on": (
         "status",
         "history",
