@@ -17,7 +17,7 @@ class Chronicle:
 
     keep: bool = False
     lines: list[str] = attrs.field(factory=list, init=False)
-    _hash: "hashlib._Hash" = attrs.field(
+    _hash: hashlib.blake2b = attrs.field(
         factory=lambda: hashlib.blake2b(digest_size=12), init=False
     )
 

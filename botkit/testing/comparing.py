@@ -10,20 +10,28 @@ from botkit.shell import Bot
 __all__ = ["differing_books", "differing_orders"]
 
 
-def differing_books(bot: Bot, simulators: Mapping[str, Simulator]) -> list[str]:
+def differing_books(
+    bot: Bot, simulators: Mapping[str, Simulator], *, depth: int | None = None
+) -> list[str]:
     """Return a line for each side of a book that is not as the exchange has it.
 
     Only as deep as the bot's own book is; where the venue shows fewer levels it has fewer.
+    With `depth` no deeper than that: below what a venue shows it may forget to delete.
     """
     told: list[str] = []
     for symbol, channel in bot.engine.channels.items():
         venue, _, name = symbol.partition(":")
         market = simulators[venue].market.exchange.markets[name]
         for side in Side:
-            ours = channel.market.book.levels(side)
+            ours = channel.market.book.levels(side)[:depth]
             theirs = [(float(px), float(qty)) for px, qty, _ in market.levels(side, len(ours))]
             if ours != theirs or not ours:
-                told.append(f"{symbol} {side} book: the bot has {ours[:3]}, it is {theirs[:3]}")
+                pairs = enumerate(zip(ours, theirs, strict=False))
+                first = next((n for n, (mine, its) in pairs if mine != its), 0)
+                told.append(
+                    f"{symbol} {side} book from level {first} of {len(ours)}: the bot has "
+                    f"{ours[first:][:2]}, it is {theirs[first:][:2]}"
+                )
     return told
 
 

@@ -4,13 +4,13 @@ A fault counts once it has had an effect: a cut with no link to cut is drawn ane
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Final, Protocol
 
 import attrs
 import numpy as np
 import trio
 
-from botkit.adapter import Simulator
 from botkit.testing.chronicle import Chronicle
 from botkit.testing.invariants import Books
 from botkit.testing.links import Link
@@ -21,11 +21,12 @@ from botkit.transport import HttpRequest
 __all__ = ["EASY", "FEWEST_FAULTS", "Faults", "Victim"]
 
 FEWEST_FAULTS: Final = 5
-MOST_FAULTS: Final = 12
+MOST_FAULTS: Final = 10
 PER_S: Final = 120.0  # so many seconds have that many faults
 ATTEMPTS: Final = 8
 FIRST_S: Final = 4.0
 LAST_S: Final = 12.0  # before the end
+PATIENCE_S: Final = 8.0  # how long one waits for its occasion
 DIAL_S: Final = 10.0  # how long a dial may wait for an answer that does not come
 STATUSES: Final = (500, 502, 503, 429)
 EASY: Final = frozenset({"market_pause"})
@@ -135,6 +136,9 @@ class _Fault:
                 return
             await trio.sleep(self.rng.uniform(0.5, 4.0))
 
+    def _chance(self, share: float) -> bool:
+        return bool(self.rng.random() < share)
+
     # --- where ------------------------------------------------------------------------------
 
     def _venue(self) -> str:
@@ -164,7 +168,7 @@ class _Fault:
             event.set()
 
         waiting.append(call)
-        with trio.move_on_after(8.0):
+        with trio.move_on_after(PATIENCE_S):
             await event.wait()
         if call in waiting:
             waiting.remove(call)
@@ -176,7 +180,7 @@ class _Fault:
         await trio.lowlevel.checkpoint()
         venue = self._venue()
         links = self._open_links(venue, sockets=True)
-        if self.rng.random() < 0.3:
+        if self._chance(0.3):
             links = self._open_links(venue)
         elif links:
             links = [links[int(self.rng.integers(len(links)))]]
@@ -192,12 +196,10 @@ class _Fault:
         if not links:
             return False
         link = links[int(self.rng.integers(len(links)))]
-        upward = self.rng.random() < 0.5
+        upward = self._chance(0.5)
         pipe = link.upward if upward else link.downward
         pipe.cut_after = int(self.rng.integers(1, 400))
-        with trio.move_on_after(8.0):
-            while pipe.cut_after:
-                await trio.sleep(0.05)
+        await trio.sleep(self.rng.uniform(1.0, PATIENCE_S))
         if pipe.cut_after:
             pipe.cut_after = None
             return False
@@ -220,7 +222,7 @@ class _Fault:
         links = self._open_links(venue)
         if not links:
             return False
-        if self.rng.random() < 0.6:  # what comes by the others overtakes it
+        if self._chance(0.6):  # what comes by the others overtakes it
             links = [links[int(self.rng.integers(len(links)))]]
         seconds = float(self.rng.choice([0.3, 1.0, 3.0]) * self.rng.uniform(0.5, 1.5))
         for link in links:
@@ -264,29 +266,43 @@ class _Fault:
         return True
 
     async def _duplicate(self) -> bool:
+        """Have the venue say something of an order twice."""
         venue = self._venue()
-        count = int(self.rng.integers(1, 4))
+        books, front = self.faults.books[venue], self.faults.world.fronts[venue]
+        waiting = books.on_fill if self._chance(0.5) else books.on_accept
+        left = count = int(self.rng.integers(1, 4))
+
+        def repeat(message: bytes) -> bool:
+            nonlocal left
+            if not left or books.latest_id not in message:
+                return False
+            left -= 1
+            if left == count - 1:
+                self._note(venue, f"{count} messages on {books.latest_id.decode()}")
+            return True
 
         def act() -> bool:
-            links = self._open_links(venue, sockets=True)
-            for link in links:
-                link.downward.echoes = count
-            if links:
-                self._note(venue, f"the next {count} frames come twice")
-            return bool(links)
+            if front.repeat is not None:
+                return False
+            front.repeat = repeat
+            return True
 
-        books = self.faults.books[venue]
-        return await self._until(books.on_fill if self.rng.random() < 0.5 else books.on_accept, act)
+        if await self._until(waiting, act):
+            try:
+                await trio.sleep(self.rng.uniform(1.0, 5.0))
+            finally:
+                front.repeat = None
+        return left < count
 
     # --- venues -----------------------------------------------------------------------------
 
     async def _http_error(self) -> bool:
         status = int(self.rng.choice(STATUSES))
-        done = status != 429 and self.rng.random() < 0.5  # noqa: PLR2004  too many requests
+        done = status != HTTPStatus.TOO_MANY_REQUESTS and self._chance(0.5)
         return await self._spoil(Spoiling(status=status, carried_out=done))
 
     async def _http_lost(self) -> bool:
-        return await self._spoil(Spoiling(status=None, carried_out=self.rng.random() < 0.7))
+        return await self._spoil(Spoiling(status=None, carried_out=self._chance(0.7)))
 
     async def _spoil(self, spoiling: Spoiling) -> bool:
         venue = self._venue()
@@ -325,7 +341,7 @@ class _Fault:
         network.close(HOST, PORT)
         self._expect_trouble(venue, seconds)
         try:
-            if self.rng.random() < 0.8:
+            if self._chance(0.8):
                 for link in self._open_links(venue):
                     link.cut()
             await trio.sleep(seconds)
@@ -356,7 +372,7 @@ class _Fault:
 
     async def _market_pause(self) -> bool:
         venue = self._venue()
-        simulator: Simulator = self.faults.world.simulators[venue]
+        simulator = self.faults.world.simulators[venue]
         self.faults.note(self.kind, venue)
         simulator.market.pause()
         try:

@@ -76,6 +76,8 @@ class Books:
     planting, planted
         Whose order is being put into the book now, if not the bot's; those of others there are,
         by the exchange's id: they have to be left alone.
+    latest_id
+        By which clients know the order that something happened to last.
     deaths
         Of the bot, oldest first; while it is dead, what reaches the book is of the last.
     """
@@ -96,6 +98,7 @@ class Books:
     money: dict[str, Decimal] = attrs.field(factory=dict)
     planting: str = ""
     planted: dict[int, str] = attrs.field(factory=dict)
+    latest_id: bytes = b""
     gone_after_s: list[float] = attrs.field(factory=list)
     orders: int = 0
     fills: int = 0
@@ -165,7 +168,7 @@ class Books:
         if not self.is_alive() and self.deaths:
             self.deaths[-1].venue_orders[self.venue, order.order_id] = trio.current_time()
         self._check(order)
-        _call(self.on_accept)
+        self._call(self.on_accept, order)
 
     def _on_replaced(self, event: OrderReplaced) -> None:
         if self._is_ours(event.order):
@@ -221,7 +224,7 @@ class Books:
             self.open[order.order_id] = order
         else:
             self._forget(order)
-        _call(self.on_fill)
+        self._call(self.on_fill, order)
 
     def _forget(self, order: OrderState) -> None:
         self.open.pop(order.order_id, None)
@@ -244,6 +247,14 @@ class Books:
                 f"{self._text(order)} rested {after_s:.3f} s after death {death.number} of its "
                 f"bot, {WithinS:g} s is the limit"
             )
+
+    def _call(self, waiting: list[Callable[[], None]], order: OrderState) -> None:
+        """Call what waits for this to happen, once."""
+        venue_id = self.simulator.venue_order_id
+        self.latest_id = (order.client_order_id or venue_id(order)).encode()
+        called, waiting[:] = list(waiting), []
+        for each in called:
+            each()
 
     # --- limits -----------------------------------------------------------------------------
 
@@ -293,10 +304,3 @@ class Books:
             f"{self.venue} {order.order_id}{name} {order.side.lower()} {order.order_qty} "
             f"{order.symbol} at {order.price}"
         )
-
-
-def _call(waiting: list[Callable[[], None]]) -> None:
-    """Call what waits for this to happen, once."""
-    called, waiting[:] = list(waiting), []
-    for each in called:
-        each()

@@ -63,8 +63,6 @@ class Pipe:
         Once this many more bytes were sent the link is cut; those bytes still arrive.
     sent
         Bytes taken from the sender so far.
-    echoes
-        So many of the next chunks arrive twice: what a sender puts at once, such as a frame.
     """
 
     latency_s: float = 0.0
@@ -73,7 +71,6 @@ class Pipe:
     black_hole: bool = False
     cut_after: int | None = None
     sent: int = 0
-    echoes: int = 0
     _signal: _Signal = attrs.field(factory=_Signal, repr=False)
     _chunks: collections.deque[tuple[float, bytes]] = attrs.field(
         factory=collections.deque, init=False, repr=False
@@ -101,10 +98,6 @@ class Pipe:
         self._held += size
         if size and not self.black_hole:
             self._chunks.append((self._due(), data[:size]))
-            if self.echoes and size == len(data):
-                self.echoes -= 1
-                self._held += size
-                self._chunks.append((self._due(), data))
         self._signal.set_for(self)
         return size
 

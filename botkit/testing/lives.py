@@ -40,6 +40,7 @@ AGAIN_S: Final = 1.0  # after a start that failed
 SWEEP_AGAIN_S: Final = 1.0
 ATTEMPT_S: Final = 60.0
 NS_PER_S: Final = 1_000_000_000
+IN_FLIGHT: Final = 0.7  # the part of kills around the sending of an order
 PATIENCE_S: Final = 6.0  # how long a kill waits for its moment
 
 
@@ -94,12 +95,6 @@ class Lives:
         """The life that goes on, if any."""
         return self.lives[-1] if self.lives and not self.lives[-1].over.is_set() else None
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether it will not be started again: risk has stopped it, or a mistake of ours."""
-        stopped = bool(self.lives) and self.lives[-1].exit_code is ExitCode.STOPPED_BY_RISK
-        return stopped or self.crashed
-
     def bot_trades(self) -> bool:
         """Tell whether what reaches a book now is a living bot's."""
         life = self.current
@@ -115,7 +110,7 @@ class Lives:
         life = self.current
         if life is None or life.bot is None or life.is_guardian or self.finishing:
             return False
-        if self.rng.random() < 0.7:  # noqa: PLR2004  a request in flight
+        if self.rng.random() < IN_FLIGHT:
             submitted = trio.Event()
             self._on_submit.append(submitted.set)
             with trio.move_on_after(PATIENCE_S):
@@ -160,9 +155,9 @@ class Lives:
                     swept = await self._live(is_guardian=True)
                     self.chronicle.tell("swept", f"exit code {swept.exit_code} {swept.failure}")
                 await trio.sleep(self.rng.uniform(*RESTART_S))
-            elif self.has_ended:
+            elif self.crashed:
                 return
-            elif not self.finishing:
+            elif not self.finishing:  # after a halt, a person clears it
                 await trio.sleep(AGAIN_S)
 
     async def finish(self) -> Life | None:
@@ -213,6 +208,7 @@ class Lives:
             self.chronicle.tell("failed", life.failure)
         elif life.bot is not None:
             self._judge(life, life.bot)
+        life.process.journal.let_go()
         life.over.set()
 
     async def _start(self, life: Life) -> None:

@@ -116,13 +116,16 @@ class Process:
             stream = await network.dial(host, port)
             link = network.links[-1]
             assert link.client is stream  # nobody ran in between
-            if not self.runs:
+            if self._is_over():  # since
                 link.client.abort()
                 raise ConnectionRefusedError(f"{self.name} is no more")
             self.links.append((venue, link))
             return stream
 
         return dial
+
+    def _is_over(self) -> bool:
+        return not self.runs
 
     def freeze(self) -> None:
         """Let it do nothing from now on, its links open: a hang, SIGSTOP, swap."""
@@ -139,11 +142,13 @@ class Process:
         self.freeze()
         self.exists = False
         for _, link in self.links:
-            fate = self.rng.random()
-            if fate < 0.3:
+            if self._chance(0.3):
                 link.upward.stall(self.rng.uniform(0.0, MOST_ON_THE_WAY_S))
-            if fate < 0.8:
+            if self._chance(0.8):
                 link.upward.finish()
             else:
-                link.upward.reset(drop=fate > 0.9)
+                link.upward.reset(drop=self._chance(0.5))
             link.downward.leave()
+
+    def _chance(self, share: float) -> bool:
+        return bool(self.rng.random() < share)

@@ -17,33 +17,60 @@ from botkit.testing.world import World
 __all__ = ["settle", "sums_of"]
 
 ZERO: Final = Decimal(0)
-LEAST_S: Final = 5.0
+QUIET_S: Final = 5.0  # for what is under way to arrive
 MOST_S: Final = 180.0
+DEPTH: Final = 8  # levels of a book that are compared
 LOOK_EVERY_S: Final = 1.0
 
 
 async def settle(lives: Lives, world: World) -> list[str]:
-    """Wait until the bot trades again and sees the books as they are; return what differs."""
-    await trio.sleep(LEAST_S)
+    """Wait until the bot may trade again, then hold still and compare; return what differs.
+
+    Markets live on until all is up, since a bot whose prices stand still does not trade.
+    """
     deadline = trio.current_time() + MOST_S
-    while (differing := _unsettled(lives, world)) and trio.current_time() < deadline:
-        if lives.current is None and lives.has_ended:
-            return []
+    told = ""
+    while True:
         await trio.sleep(LOOK_EVERY_S)
-    return differing
+        blocked = _blocked(lives)
+        is_late = trio.current_time() >= deadline
+        if not blocked or is_late:
+            _pause(world, paused=True)
+            await trio.sleep(QUIET_S)
+            differing = _blocked(lives) or _differing(lives, world)
+            if not differing or is_late:
+                return differing
+            _pause(world, paused=False)
+            blocked = differing
+        if told != blocked[0]:
+            told = blocked[0]
+            lives.chronicle.tell("settling", told)
 
 
-def _unsettled(lives: Lives, world: World) -> list[str]:
+def _pause(world: World, *, paused: bool) -> None:
+    for simulator in world.simulators.values():
+        simulator.market.pause(paused=paused)
+
+
+def _blocked(lives: Lives) -> list[str]:
+    """Return why the bot cannot trade everything it is to trade."""
     life = lives.current
     if life is None or life.bot is None or life.is_guardian:
         return ["no bot is running"]
-    lifecycle = life.bot.engine.lifecycle
-    blocked = [
+    return [
         f"{symbol}: no order can be sent: {why}"
         for symbol in life.bot.engine.channels
-        if (why := lifecycle.hindrance(symbol))
+        if (why := life.bot.engine.lifecycle.hindrance(symbol))
     ]
-    return blocked + differing_books(life.bot, world.simulators)
+
+
+def _differing(lives: Lives, world: World) -> list[str]:
+    life = lives.current
+    return (
+        []
+        if life is None or life.bot is None
+        else differing_books(life.bot, world.simulators, depth=DEPTH)
+    )
 
 
 def sums_of(journal: MemoryJournal, books: Mapping[str, Books], bot: Bot | None) -> list[str]:

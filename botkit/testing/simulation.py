@@ -33,7 +33,7 @@ from botkit.testing.invariants import Books, QuantityLimits
 from botkit.testing.lives import Lives
 from botkit.testing.memory_journal import MemoryJournal
 from botkit.testing.planting import plant
-from botkit.testing.settling import settle, sums_of
+from botkit.testing.settling import QUIET_S, settle, sums_of
 from botkit.testing.world import HOST, PORT, World, open_world
 
 __all__ = [
@@ -52,7 +52,6 @@ __all__ = [
 T = TypeVar("T")
 ORDERED: Final = "_ALLOW_DETERMINISTIC_SCHEDULING"
 YOUNG_MOST: Final = 50_000  # objects between two looks for garbage, which cost a tenth otherwise
-QUIET_S: Final = 5.0  # for what is under way to arrive
 FEWEST_ORDERS: Final = 20  # in `ORDERS_PER_S`
 PER_S: Final = 120.0
 
@@ -259,8 +258,6 @@ class _Story:
     async def _end(
         self, world: World, lives: Lives, books: Mapping[str, Books], faults: Faults
     ) -> SimulationResult:
-        for simulator in world.simulators.values():
-            simulator.market.pause()
         differences = await settle(lives, world)
         last = await lives.finish()
         await trio.sleep(QUIET_S)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 import numpy as np
@@ -41,6 +41,8 @@ class Front:
         Those of them that carry a WebSocket.
     spoil
         Called with every HTTP request; returns how it fails, None if it does not.
+    repeat
+        Called with every WebSocket message to a client; returns whether it is sent twice.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Front:
     open: dict[trio.abc.Stream, Link] = attrs.field(factory=dict)
     sockets: dict[trio.abc.Stream, Link] = attrs.field(factory=dict)
     spoil: Callable[[HttpRequest], "Spoiling | None"] | None = None
+    repeat: Callable[[bytes], bool] | None = None
     _at: ContextVar[trio.abc.Stream] = attrs.field(factory=lambda: ContextVar("stream"))
     _inner: Server = attrs.field(init=False)
 
@@ -72,7 +75,7 @@ class Front:
         stream = self._at.get()
         self.sockets[stream] = self.open[stream]
         assert self.server.ws is not None
-        await self.server.ws(request, link)
+        await self.server.ws(request, cast("WsLink", _Repeating(link, self)))
 
     async def _http(self, request: HttpRequest) -> HttpReply:
         spoiling = None if self.spoil is None else self.spoil(request)
@@ -83,6 +86,23 @@ class Front:
         if spoiling.status is None:
             raise trio.BrokenResourceError("the connection is cut before the answer")
         return HttpReply(spoiling.status, NO_HEADERS, b"<html>try again later</html>")
+
+
+class _Repeating:
+    """A client's link, on which some messages are sent twice."""
+
+    def __init__(self, link: WsLink, front: Front) -> None:
+        self._link = link
+        self._front = front
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._link, name)
+
+    async def send(self, message: bytes | str, *, binary: bool = False) -> None:
+        await self._link.send(message, binary=binary)
+        repeat = self._front.repeat
+        if repeat is not None and repeat(message.encode() if isinstance(message, str) else message):
+            await self._link.send(message, binary=binary)
 
 
 @attrs.frozen(kw_only=True)
