@@ -65,6 +65,8 @@ class Liveness:
     cancels_at_once
         How many orders one such call, or those that may be under way together, can end; None:
         as many as there are.
+    most_orders
+        How many orders the adapter lets rest; None: it has no limit.
     connect
         From an attempt to connect until orders can be sent and canceled by it.
     prepare
@@ -83,6 +85,7 @@ class Liveness:
     connect: tuple[Term, ...]
     prepare: tuple[Term, ...]
     cancels_at_once: int | None = None
+    most_orders: int | None = None
     native: NativeCancel | None = None
     budgets: tuple[str, ...] = ()
     deadlines: tuple[Term, ...] = ()

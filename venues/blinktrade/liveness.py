@@ -19,7 +19,7 @@ def liveness(options: BlinkTradeOptions, *, asks: bool) -> Liveness:
         options.max_open_orders / options.max_messages_per_second,
     )
     cancel = (turns, Term("cancel_within", options.cancel_within / NS_PER_S))
-    by_rest = (Term("answer_within, by REST", answer_s),)
+    by_rest = (Term("answer_within (REST)", answer_s),)
     return Liveness(
         streams=(
             Watched(
@@ -31,12 +31,13 @@ def liveness(options: BlinkTradeOptions, *, asks: bool) -> Liveness:
         cancel_while_down=by_rest if options.secret is not None else None,
         connect=(
             Term("connect_within", connect_s),
-            Term("answer_within: login, balances, orders", 3 * answer_s),
+            Term("answer_within (login, balances, orders)", 3 * answer_s),
         ),
         prepare=(
             Term("connect_within", connect_s),
-            Term("answer_within, list of instruments", answer_s),
+            Term("answer_within (list of instruments)", answer_s),
         ),
+        most_orders=options.max_open_orders,
         cancels_at_once=1,  # a nonce must not overtake another
         native=NativeCancel(asked=asks),  # no figure is documented
         budgets=(

@@ -3,6 +3,7 @@
 from typing import Final
 
 from botkit.ports import Liveness, NativeCancel, Term, Watched
+from botkit.transport import HttpLimits
 from venues.finery.options import FineryOptions
 
 __all__ = ["SILENT_S", "liveness"]
@@ -20,13 +21,14 @@ def liveness(options: FineryOptions, *, asks: bool) -> Liveness:
     return Liveness(
         streams=(Watched(name="books, orders, order entry", terms=beat),),
         cancel=(Term("answer_within", answer_s),),
-        cancel_while_down=(Term("answer_within, by REST", answer_s),),
+        cancel_while_down=(Term("answer_within (REST)", answer_s),),
+        cancels_at_once=HttpLimits().max_connections,
         connect=(Term("connect_within", connect_s), Term("answer_within", answer_s)),
-        prepare=(Term("connect_within, list of instruments", connect_s),),
+        prepare=(Term("connect_within (list of instruments)", connect_s),),
         native=NativeCancel(
             asked=asks,
             ended=None,  # "is canceled": no figure
-            silent=(Term("the venue hears nothing (documented)", SILENT_S),),
+            silent=(Term("until the venue closes a silent connection (its page)", SILENT_S),),
         ),
         budgets=(
             f"{options.max_requests_per_second} requests a second, a fifth for cancels alone",

@@ -25,14 +25,14 @@ def liveness(options: MoonbaseOptions) -> Liveness:
             ),
         ),
         cancel=(Term("answer_within", answer_s),),
-        cancel_while_down=(Term("answer_within, by REST", answer_s),),
+        cancel_while_down=(Term("answer_within (REST)", answer_s),),
         cancels_at_once=1,  # a nonce must not overtake another
         connect=(
             Term("the hour's joins are spent", JOIN_WINDOW_S),
             Term("connect_within", connect_s),
-            Term("answer_within, the join", answer_s),
+            Term("answer_within (the join)", answer_s),
         ),
-        prepare=(Term("connect_within, list of instruments", connect_s),),
+        prepare=(Term("connect_within (list of instruments)", connect_s),),
         budgets=(
             f"{joins} joins an hour, {options.joins_for_watcher} more left to a watcher",
             f"{options.max_requests_per_minute} requests a minute; cancels are not counted",

@@ -3,6 +3,7 @@
 from typing import Final
 
 from botkit.ports import Liveness, Term, Watched
+from botkit.transport import HttpLimits
 from venues.peatio.options import PeatioOptions
 
 __all__ = ["liveness"]
@@ -21,16 +22,17 @@ def liveness(options: PeatioOptions) -> Liveness:
             Term("ping_every", options.ping_every / NS_PER_S),
             Term("pong_within", options.pong_within / NS_PER_S),
         )
-    by_rest = (Term("answer_within, by REST", answer_s),)
+    by_rest = (Term("answer_within (REST)", answer_s),)
     return Liveness(
         streams=(Watched(name="books, orders", terms=silence),),
         cancel=by_rest,
         cancel_while_down=by_rest,
+        cancels_at_once=HttpLimits().max_connections,
         connect=(
-            Term("connect_within, and to sign in", 2 * connect_s),
-            Term("answer_within: balances, orders", 2 * answer_s),
+            Term("connect_within (and to sign in)", 2 * connect_s),
+            Term("answer_within (balances, orders)", 2 * answer_s),
         ),
-        prepare=(Term("answer_within, list of markets", answer_s),),
+        prepare=(Term("answer_within (list of markets)", answer_s),),
         budgets=(
             f"{options.max_requests_per_second} requests a second",
             f"{options.cancel_reserve} of them for cancels alone",
