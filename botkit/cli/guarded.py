@@ -266,6 +266,7 @@ class Guards:
             sock = _connected(self._standing_path)
             if sock is not None:
                 self._standing = GuardianLink(sock)
+                self._standing.say(Word.BEAT)
                 self._log("info", "a guardian elsewhere guards too", {})
                 await self._standing.listen()
                 self._standing.close()

@@ -304,7 +304,10 @@ async def _upgraded(
     with trio.CancelScope(deadline=connect_by) as scope:
         # The library waits for the answer for ever if the peer hangs up instead of giving one.
         stream.on_end = scope.cancel
-        connection = await shake_hands(nursery)
+        try:
+            connection = await shake_hands(nursery)
+        except trio_websocket.ConnectionClosed:  # it went away with its question half answered
+            raise _not_upgraded(name, stream) from None
         stream.on_end = lambda: None
         return connection
     raise _not_upgraded(name, stream)

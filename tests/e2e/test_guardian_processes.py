@@ -52,9 +52,6 @@ CONFIG = """
 name = "guarded"
 state_dir = "STATE"
 
-[bot.guardian]
-hung_after = "1s"
-
 [venues.finery]
 type = "finery"
 url = "ws://127.0.0.1:9001/ws"
@@ -67,8 +64,8 @@ instruments = { BTC-EUR = { tick_size = "0.01" } }
 type = "./rester.py:Rester"
 instrument = "finery:BTC-EUR"
 """
-READY_S = 20.0
-GONE_S = 8.0
+READY_S = 40.0
+GONE_S = 20.0
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -140,7 +137,8 @@ async def test_a_bot_that_has_forked_and_is_killed_is_noticed_all_the_same(tmp_p
 
 @pytest.mark.parametrize("how", ["hang", "stop"])
 async def test_a_bot_that_hangs_is_killed_and_its_orders_go(tmp_path: Path, how: str) -> None:
-    async with resting(tmp_path, does=how) as (bot, exchange):
+    sets = ("bot.guardian.hung_after=1s",)
+    async with resting(tmp_path, does=how, sets=sets) as (bot, exchange):
         guardian = bot.guardian()
         assert guardian is not None
         if how == "stop":

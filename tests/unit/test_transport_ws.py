@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 import wsproto
-from trio.testing import MockClock
+from trio.testing import MockClock, memory_stream_pair
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import AcceptConnection, CloseConnection, Ping, Request, TextMessage
 
@@ -70,6 +70,15 @@ async def answering(said: bytes) -> AsyncIterator[SimulatedNetwork]:
     async with open_network(latency_s=0.5) as network:
         network.listen(HOST, PORT, serve)
         yield network
+
+
+async def test_a_client_that_goes_before_the_server_has_agreed_is_forgotten() -> None:
+    client, server = memory_stream_pair()
+    asking = wsproto.WSConnection(ConnectionType.CLIENT)
+    await client.send_all(asking.send(Request(host=HOST, target="/")))
+    await client.aclose()
+
+    await serve_ws(server, echo)  # and does not fail
 
 
 @pytest.mark.parametrize("kind", ["text", "binary"])
