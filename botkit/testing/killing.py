@@ -41,6 +41,7 @@ class Moment(StrEnum):
     SENT = "sent"  # the network has a request of it that the exchange has not
     RENEWED = "renewed"  # the same, of the first after one of its orders ended: a new one, mostly
     TAKEN = "taken"  # the exchange has taken an order in and not said so yet
+    LATER = "later"  # so long after the exchange took its first order in
 
 
 MOMENTS: Final = (*[Moment.ANY] * 4, Moment.SENT, *[Moment.RENEWED] * 2, Moment.TAKEN)
@@ -55,8 +56,8 @@ class Kill:
     seed
         Of the exchange's traders.
     after_s
-        Seconds from the start of its process (`ANY`), else from when its venue is up, before which
-        it is not killed.
+        Seconds from the start of its process (`ANY`), its first order (`LATER`), else from when its
+        venue is up, before which it is not killed.
     held_s
         What is under way at the death reaches the exchange so many seconds later.
     is_alone
@@ -74,7 +75,7 @@ class Kill:
         """Draw a kill: half at any moment, half at the instant of a request."""
         rng = np.random.default_rng(seed)
         moment = MOMENTS[int(rng.integers(len(MOMENTS)))]
-        after_s = float(rng.uniform(0.0, 5.0 if moment is Moment.ANY else 2.5))
+        after_s = float(rng.uniform(0.0, 6.0 if moment is Moment.ANY else 2.5))
         held_s = float(rng.uniform(0.0, LATEST_ARRIVAL_S)) if rng.integers(2) else 0.0
         return cls(
             seed=seed,
@@ -154,18 +155,24 @@ class _Killer:
     async def run(self) -> None:
         """Return once the bot is dead."""
         moment, after_s = self.kill.moment, self.kill.after_s
-        if moment is Moment.ANY:
+        if moment in (Moment.ANY, Moment.LATER):
+            if moment is Moment.LATER:
+                await self.exchange.until(self.has_traded, math.inf)
             await trio.sleep(after_s)
             self.strike()
         else:
             await self.bot.until_said('"venue up"', math.inf)
             await trio.sleep(after_s)
             self.exchange.on_order.append(self.on_order)
-            is_first = not self.exchange.orders(self.account)
-            if moment is Moment.SENT or (moment is Moment.RENEWED and is_first):
+            is_first = moment is Moment.RENEWED and not self.has_traded()
+            if moment is Moment.SENT or is_first:
                 self.proxy.on_upward = self.on_upward
         await self._struck.wait()
         await self.bot.process.wait()
+
+    def has_traded(self) -> bool:
+        """Return whether the exchange has had an order of the bot."""
+        return bool(self.exchange.orders(self.account))
 
     def strike(self) -> None:
         """Kill, and hold up what is under way."""
@@ -225,7 +232,7 @@ async def kill_once(scene: Scene, kill: Kill, folder: Path) -> KillOutcome:
             if guardian is None and exchange.orders(account):
                 problems.append("orders were placed without a guardian")
             if guardian is not None:
-                problems += _guardian_problems(bot, exit_code)
+                problems += _guardian_problems(bot, exit_code, traded=killer.has_traded())
             return _outcome(
                 exchange,
                 killer,
@@ -281,16 +288,15 @@ def _outcome(
     )
 
 
-def _guardian_problems(bot: BotProcess, exit_code: int | None) -> list[str]:
+def _guardian_problems(bot: BotProcess, exit_code: int | None, *, traded: bool) -> list[str]:
     """Return what the guardian and its journal should have said and have not."""
     if exit_code != 0:
         told = "did not end" if exit_code is None else f"ended with {exit_code}"
         return [f"the guardian {told}; it wrote:\n{bot.guardian_log}"]
-    path = bot.state_dir / f"{bot.name}.sqlite"
-    if not path.exists():
-        return []  # it died before it began
+    if not traded:
+        return []  # it may have died while it made its journal
     problems: list[str] = []
-    with JournalReader(path) as reader:
+    with JournalReader(bot.state_dir / f"{bot.name}.sqlite") as reader:
         for run in reader.runs():
             if run.exit_code is None and run.swept is None:
                 problems.append(f"run {run.run_id} was left open, and nobody has swept it")
