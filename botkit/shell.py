@@ -181,7 +181,9 @@ def _take_opening(bot: Bot) -> None:
         bot.engine.later(event)
     if stamped:
         bot.engine.handle(stamped[0])
-    if not bot.engine.lifecycle.journal_fault:
+    if bot.engine.lifecycle.journal_fault:
+        bot.engine.lifecycle.on_journal_ok = bot.taken_over
+    else:
         bot.taken_over()
 
 

@@ -51,6 +51,8 @@ class Lifecycle:
         The strategies have been started.
     on_stop_wanted, on_ready
         Called when `stop_wanted` is set, and once when every venue is up for the first time.
+    on_journal_ok
+        Called when the journal records again.
     """
 
     def __init__(self, engine: "Engine") -> None:
@@ -61,6 +63,7 @@ class Lifecycle:
         self.stop_wanted = ""
         self.on_stop_wanted: Notify = _nothing
         self.on_ready: Notify = _nothing
+        self.on_journal_ok: Notify = _nothing
         self._is_ready = False
         self.has_started = False
         self._feeds_ended: dict[str, bool] = {}
@@ -302,6 +305,7 @@ class Lifecycle:
         self.refresh()
         if status.ok:
             engine.log("warning", "the journal records again", {})
+            self.on_journal_ok()
         else:
             engine.log(
                 "critical",

@@ -6,6 +6,7 @@ The file's shape is in `botkit.journal.database`; it can be read with any SQLite
 from botkit.journal.database import hold_lock as hold_lock
 from botkit.journal.fold import OpenRun as OpenRun
 from botkit.journal.fold import OrderFold as OrderFold
+from botkit.journal.fold import taken_over as taken_over
 from botkit.journal.fold import told_ids as told_ids
 from botkit.journal.reader import JournalReader as JournalReader
 from botkit.journal.reader import Run as Run

@@ -27,7 +27,7 @@ from botkit.model import (
 )
 from botkit.ports import JournalEntry, OrderRecord, Recovered
 
-__all__ = ["OpenRun", "OrderFold", "told_ids"]
+__all__ = ["OpenRun", "OrderFold", "taken_over", "told_ids"]
 
 CLOSED: Final = frozenset(
     {OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED}
@@ -39,7 +39,7 @@ class OpenRun(msgspec.Struct, kw_only=True, frozen=True):
 
     `orders` are those that may rest or whose fills are not all counted, in order of submission;
     kept ones are among them. `told_ids` are the ids (after their symbols) that venues told of any
-    order lately, if one of `orders` has none yet.
+    order lately, if one of `orders` has none yet; `taken` the orders it took over from runs before.
     """
 
     run_id: str
@@ -48,6 +48,7 @@ class OpenRun(msgspec.Struct, kw_only=True, frozen=True):
     exit_code: int | None
     orders: tuple[OrderRecord, ...]
     told_ids: frozenset[tuple[str, VenueOrderId]] = frozenset()
+    taken: frozenset[ClientOrderId] = frozenset()
 
     @property
     def has_nameless(self) -> bool:
@@ -65,6 +66,13 @@ def told_ids(entries: Iterable[JournalEntry]) -> frozenset[tuple[str, VenueOrder
             symbol = entry.record.request.symbol
             found.update((symbol, name) for name in entry.others)
     return frozenset(found)
+
+
+def taken_over(entries: Iterable[JournalEntry]) -> frozenset[ClientOrderId]:
+    """Return the orders, by their first ids, that a run took over at its start."""
+    return frozenset(
+        entry.record.client_order_ids[0] for entry in entries if isinstance(entry, Recovered)
+    )
 
 
 class OrderFold:

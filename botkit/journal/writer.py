@@ -17,7 +17,7 @@ from botkit.journal.database import (
     file_identity,
     journal_paths,
 )
-from botkit.journal.fold import OpenRun, OrderFold, told_ids
+from botkit.journal.fold import OpenRun, OrderFold, taken_over, told_ids
 from botkit.journal.reader import LAST, read_batches
 from botkit.journal.run_hash import RunHash
 from botkit.model import EquityPoint, Refused, VenueStatus
@@ -28,6 +28,7 @@ __all__ = ["SqliteJournal"]
 BUFFERED_BATCH: Final = 512  # entries a transaction when buffered; more outgrow the CPU cache
 CHECKPOINT_EVERY: Final = 4_096  # entries between two notes of what may rest
 BUFFERED_WAL_PAGES: Final = 10_000  # 40 MB: fewer copies of what is written in bulk
+OPENING: Final = 2  # batches after the first that may tell what a run took over
 TAIL: Final = 20_000  # batches at the end of a run, looked through for ids of orders
 KEPT_MAX: Final = 100_000
 ORDERS_MAY_REST: Final = 3  # exit code
@@ -319,6 +320,11 @@ class SqliteJournal:
             started_ns=started_ns,
             exit_code=exit_code,
             orders=tuple(fold.orders()),
+            taken=taken_over(
+                entry
+                for batch in read_batches(self._db, begin, min(begin + OPENING, last))
+                for entry in batch
+            ),
         )
         return self._with_ids(run, begin, last) if run.has_nameless else run
 

@@ -53,9 +53,11 @@ class SweptJournal(Journal, Protocol):
 
 
 def orders_left(runs: Sequence[OpenRun]) -> list[Recovered]:
-    """Return the orders of `runs` to be taken over, each as the last run to have it left it."""
+    """Return the orders of `runs`, oldest first, each as the last run to have it left it."""
     latest: dict[ClientOrderId, Recovered] = {}
     for run in runs:
+        for name in run.taken:  # it has them open still, or has seen their end
+            latest.pop(name, None)
         for record in run.orders:
             symbol = record.request.symbol
             others = [name for told, name in run.told_ids if told == symbol]

@@ -6,7 +6,7 @@ from typing import Any, Final
 import attrs
 
 from botkit.errors import JournalError
-from botkit.journal import OpenRun, OrderFold, told_ids
+from botkit.journal import OpenRun, OrderFold, taken_over, told_ids
 from botkit.ports import JournalEntry
 
 __all__ = ["MemoryJournal", "MemoryRun"]
@@ -102,6 +102,7 @@ class MemoryJournal:
                 exit_code=run.exit_code,
                 orders=tuple(_folded(run.entries).orders()),
                 told_ids=told_ids(run.entries),
+                taken=taken_over(run.entries),
             )
             for run in self.runs
             if run.is_unfinished and run is not self._run

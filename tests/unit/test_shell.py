@@ -6,8 +6,10 @@ from trio.testing import MockClock
 
 from botkit.live import serve_links
 from botkit.model import OrdStatus
+from botkit.ports import OrderRecord, Recovered
 from botkit.shell import ExitCode, run_bot
 from botkit.strategy import Strategy
+from botkit.testing.builders import build_new_order
 from tests.unit.shell_bench import DEAD, SlowVenue, build, buy, idle, play, run_alone, strategy_of
 
 # --- the shell ----------------------------------------------------------------------------------
@@ -257,3 +259,32 @@ async def test_failing_while_being_canceled_ends_the_strategy_not_the_run(
 
     assert (ran.exit_code, ran.ended_at) == (ExitCode.ERROR, 5)
     assert "while unwinding" in ran.bot.engine.slots["made0"].error
+
+
+@pytest.mark.parametrize("fault", ["the disk is full", ""])
+async def test_earlier_runs_are_marked_only_once_their_orders_are_in_the_journal(
+    fault: str, autojump_clock: MockClock
+) -> None:
+    venue = SlowVenue()
+    ran = build(strategy_of(), venues=(venue,))
+    request = build_new_order(client_order_id="test-old-1", symbol=venue.instrument.symbol)
+    name = request.client_order_id
+    record = OrderRecord(request=request, client_order_ids=[name], resting_ids=[name])
+    ran.bot.left_open = [Recovered(record=record, run_id="old", receive_time_ns=0)]
+    marked: list[float] = []
+    ran.bot.taken_over = lambda: marked.append(trio.current_time())
+    ran.journal.fault = fault
+
+    async def mend() -> None:
+        await trio.sleep(1)
+        assert marked == ([] if fault else [0.0])
+        ran.journal.fault = ""
+        await trio.sleep(2)
+        ran.bot.stop.request("enough")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(mend)
+        await run_bot(ran.bot, lambda: serve_links(ran.bot.engine, [venue], ran.bot.clock))
+
+    assert len(marked) == 1
+    assert any(isinstance(entry, Recovered) for entry in ran.journal.entries)
