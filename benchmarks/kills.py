@@ -27,7 +27,7 @@ import trio
 from paths import ROOT
 
 from botkit.clock import monotonic_ns
-from botkit.testing.killing import Kill, KillOutcome, Moment, Scene, kill_once
+from botkit.testing.killing import MOMENTS, Kill, KillOutcome, Scene, kill_once
 from botkit.testing.processes import adopted_orphans
 
 CONFIGS = ROOT / "configs"
@@ -114,7 +114,8 @@ def told(venue: str, outcomes: Sequence[KillOutcome], took_s: float) -> list[str
     """Return the figures, a line each."""
     waits = [wait_s for each in outcomes for wait_s in each.waits_s]
     guarded = [each.guardian_s for each in outcomes if each.guardian_s is not None]
-    moments = ", ".join(f"{sum(o.kill.moment is m for o in outcomes)} {m}" for m in Moment)
+    drawn = dict.fromkeys(MOMENTS)
+    moments = ", ".join(f"{sum(o.kill.moment is m for o in outcomes)} {m}" for m in drawn)
     broken = sum(bool(each.problems) for each in outcomes)
     return [
         f"{venue}: {len(outcomes)} kills ({moments}) in {took_s:.0f} s; {broken} did not hold",

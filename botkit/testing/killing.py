@@ -24,7 +24,7 @@ from botkit.testing.loopback import SeenOrder, SimulatedExchange, has_quirk, ope
 from botkit.testing.processes import BotProcess, start_bot
 from botkit.testing.proxy import Proxy
 
-__all__ = ["GONE_WITHIN_S", "Kill", "KillOutcome", "Moment", "Scene", "kill_once"]
+__all__ = ["GONE_WITHIN_S", "MOMENTS", "Kill", "KillOutcome", "Moment", "Scene", "kill_once"]
 
 GONE_WITHIN_S: Final = 2.0
 """How long an order may rest after the bot's death, or after it reached the book if later."""
@@ -45,6 +45,7 @@ class Moment(StrEnum):
 
 
 MOMENTS: Final = (*[Moment.ANY] * 4, Moment.SENT, *[Moment.RENEWED] * 2, Moment.TAKEN)
+"""What `Kill.of` draws from."""
 
 
 @attrs.frozen(kw_only=True)
