@@ -121,6 +121,12 @@ class Proxy:
         if new:
             self._new_pass_at = until
 
+    def delay_answers(self, seconds: float) -> None:
+        """Hold back for `seconds` what the server answers on open connections, then pass it all."""
+        until = trio.current_time() + seconds
+        for each in self._open:
+            each.downward.pass_at(until)
+
     def refuse(self) -> None:
         """Refuse new connections; those that are open go on."""
         self._may_listen = trio.Event()
