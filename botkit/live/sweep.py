@@ -7,18 +7,19 @@ canceled, and only the venue's word ends them, by the same rules as in any run.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
+import attrs
 import numpy as np
 import trio
 
 from botkit.assembly import Plan, assemble
 from botkit.clock import Clock
 from botkit.engine.core import Log
-from botkit.errors import VenueError
+from botkit.errors import JournalError, VenueError
 from botkit.journal import OpenRun
 from botkit.live.links import serve_links
 from botkit.model import Adjustment, ClientOrderId, Instrument
 from botkit.orders import OrderTiming
-from botkit.ports import Journal, Recovered, Traded
+from botkit.ports import Journal, JournalEntry, Recovered, Traded
 from botkit.scope import CleanUpBudget
 from botkit.shell import Bot, ExitCode, run_bot
 
@@ -26,6 +27,7 @@ __all__ = ["SWEEP_TIMING", "SweptJournal", "mark_taken", "orders_left", "sweep",
 
 NS_PER_MS: Final = 1_000_000
 PREPARE_AGAIN_S: Final = 1.0
+RECORD_AGAIN_S: Final = 1.0
 SWEEP_TIMING: Final = OrderTiming(
     cancel_due_ns=1_000 * NS_PER_MS, ask_every_ns=500 * NS_PER_MS, back_off=1
 )
@@ -100,10 +102,13 @@ async def sweep(
     on_bot
         Given the bot before it runs, to look on.
 
+    A journal that cannot be written holds no cancel back: what is done then is not in it, and the
+    next run looks at the same orders again.
+
     Raises
     ------
     JournalError
-        The journal cannot be read, or the run not be opened or closed in it.
+        The journal cannot be read.
     """
     runs = journal.unfinished()
     left = orders_left(runs)
@@ -114,13 +119,12 @@ async def sweep(
     budget = CleanUpBudget(give_up_s)
     deadline = budget.start()
     instruments = await _prepared(plan, log, deadline)
-    journal.begin_run(
-        run_id=run_id, mode=runs[-1].mode, config=plan.config.show(), started_ns=clock.now_ns()
-    )
+    record = _Record(journal, run_id, clock, log)
+    recording = record.begin(runs[-1].mode, plan.config.show())
     bot = assemble(
         plan,
         instruments,
-        journal=journal,
+        journal=recording,
         clock=clock,
         run_id=run_id,
         log=log,
@@ -129,19 +133,63 @@ async def sweep(
     )
     bot.budget = budget
     bot.opening = opening(instruments)
-    symbols = dict.fromkeys([*bot.engine.channels, *(each.symbol for each in bot.opening)])
-    for symbol in symbols:
+    for symbol in dict.fromkeys([*bot.engine.channels, *(each.symbol for each in bot.opening)]):
         if symbol in instruments:
-            journal.record(Traded.of(instruments[symbol]))
-    bot.taken_over = lambda: mark_taken(journal, runs, run_id)
+            recording.record(Traded.of(instruments[symbol]))
+    if recording is journal:
+        bot.taken_over = lambda: mark_taken(journal, runs, run_id)
     bot.stop.request(f"{len(left)} orders were left open")
     on_bot(bot)
     needed = {symbol.partition(":")[0] for symbol in symbols_left(left)}
     venues = [venue for name, venue in plan.venues.items() if name in needed]
     await run_bot(bot, lambda: serve_links(bot.engine, venues, clock, rng=rng))
-    code = bot.exit_code()
-    journal.end_run(ended_ns=clock.now_ns(), exit_code=code, reason=bot.stop.reason)
-    return code
+    if recording is journal:
+        await record.end(bot.exit_code(), bot.stop.reason, deadline)
+    return bot.exit_code()
+
+
+class _Unrecorded:
+    """Stands in for a journal that cannot be written."""
+
+    def record(self, entry: JournalEntry) -> None:
+        """Forget it."""
+
+    def commit(self) -> None:
+        """Do nothing."""
+
+
+@attrs.frozen
+class _Record:
+    """A sweep's own run in the journal."""
+
+    journal: SweptJournal
+    run_id: str
+    clock: Clock
+    log: Log
+
+    def begin(self, mode: str, config: str) -> Journal:
+        """Open the run; return where to record it, which is nowhere if it cannot be opened."""
+        try:
+            self.journal.begin_run(
+                run_id=self.run_id, mode=mode, config=config, started_ns=self.clock.now_ns()
+            )
+        except JournalError as exc:
+            self.log("critical", "not journaled, canceled all the same", {"error": str(exc)})
+            return _Unrecorded()
+        return self.journal
+
+    async def end(self, code: ExitCode, reason: str, deadline: float) -> None:
+        """Close the run, trying until `deadline` by trio's clock; open, it is looked at again."""
+        while True:
+            try:
+                self.journal.end_run(ended_ns=self.clock.now_ns(), exit_code=code, reason=reason)
+            except JournalError as exc:
+                self.log("error", "the run cannot be closed", {"error": str(exc)})
+            else:
+                return
+            if trio.current_time() >= deadline:
+                return
+            await trio.sleep(RECORD_AGAIN_S)
 
 
 def mark_taken(journal: SweptJournal, runs: Sequence[OpenRun], run_id: str) -> None:

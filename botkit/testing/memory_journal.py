@@ -75,6 +75,9 @@ class MemoryJournal:
 
     def begin_run(self, *, run_id: str, mode: str, config: str, started_ns: int) -> None:
         """Open a run."""
+        if self.fault:
+            self.failures += 1
+            raise JournalError(self.fault)
         self._run = MemoryRun(run_id=run_id, mode=mode, started_ns=started_ns)
         self.runs.append(self._run)
 

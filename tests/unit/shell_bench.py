@@ -148,9 +148,8 @@ class SlowVenue:
 
     def ask(self, question: AskStatus | AskListing) -> None:
         """Answer the first question, for what rests at the start; no other."""
-        if isinstance(question, AskListing) and not self._listed:
+        if isinstance(question, AskListing) and self._deliver is not None and not self._listed:
             self._listed = True
-            assert self._deliver is not None
             assert self._clock is not None
             now_ns = self._clock.now_ns()
             self._deliver(

@@ -3,10 +3,28 @@
 from decimal import Decimal
 from typing import Any
 
+import pytest
+import trio
+from trio.testing import MockClock
+
+from botkit.assembly import Plan
+from botkit.clock import LiveClock
+from botkit.config import BotConfig, Config
 from botkit.journal import OpenRun, taken_over
-from botkit.live.sweep import orders_left, symbols_left
-from botkit.model import ClientOrderId, NewOrder, Side, VenueOrderId
+from botkit.live.sweep import orders_left, sweep, symbols_left
+from botkit.model import (
+    CancelOrder,
+    ClientOrderId,
+    ExecutionReport,
+    NewOrder,
+    Side,
+    VenueOrderId,
+)
 from botkit.ports import OrderRecord, Recovered
+from botkit.shell import ExitCode
+from botkit.testing.builders import build_new_order
+from botkit.testing.memory_journal import MemoryJournal
+from tests.unit.shell_bench import DEAD, SlowVenue
 
 SYMBOL = "far:BTC-EUR"
 
@@ -51,3 +69,82 @@ def test_one_without_an_id_comes_with_those_that_the_venue_gave_to_others() -> N
 def test_what_a_run_took_over_is_told_by_its_journal() -> None:
     taken = Recovered(record=record(1), run_id="r1", receive_time_ns=1)
     assert taken_over([record(2).request, taken]) == {"demo-r1-1"}
+
+
+class Abandoned(SlowVenue):
+    """A venue where an order of an earlier run rests."""
+
+    def __init__(self, order: NewOrder) -> None:
+        super().__init__(1)
+        self._orders[order.client_order_id] = order
+
+
+def guardians_plan(venue: SlowVenue) -> Plan:
+    bot = BotConfig(name="demo", clean_up=1_000_000_000)
+    config = Config(bot=bot, venues={}, strategies=(), source="test", base_dir=".")
+    return Plan(config=config, live=True, venues={venue.name: venue}, strategies=(), rules=())
+
+
+def killed_with(order: NewOrder) -> MemoryJournal:
+    journal = MemoryJournal()
+    journal.begin_run(run_id="old", mode="LIVE", config="", started_ns=1)
+    journal.record(order)
+    journal.commit()
+    journal.abandon()
+    return journal
+
+
+@pytest.mark.parametrize("fault", ["", "the disk is full"])
+async def test_a_sweep_cancels_what_rests_whether_or_not_it_can_be_recorded(
+    fault: str, autojump_clock: MockClock
+) -> None:
+    order = build_new_order(client_order_id="demo-old-1", symbol=SlowVenue().instrument.symbol)
+    venue, journal = Abandoned(order), killed_with(order)
+    journal.fault = fault
+
+    code = await sweep(
+        guardians_plan(venue),
+        journal,
+        clock=LiveClock(origin_ns=10**18),
+        run_id="g1",
+        log=lambda *_: None,
+        give_up_s=30.0,
+    )
+
+    assert (code, set(venue.canceled)) == (ExitCode.CLEAN, {"demo-old-1"})
+    journal.fault = ""
+    assert [run.run_id for run in journal.unfinished()] == ["old"] * bool(fault)
+    swept = [] if fault else [Recovered, CancelOrder, ExecutionReport]
+    kinds = [type(entry) for entry in journal.entries[1:]]
+    assert [kind for kind in kinds if kind in swept] == swept
+    assert trio.current_time() < 2, "it does not wait for a disk"
+
+
+async def test_a_sweep_that_gives_up_says_that_orders_may_rest(autojump_clock: MockClock) -> None:
+    order = build_new_order(client_order_id="demo-old-1", symbol=SlowVenue().instrument.symbol)
+    journal = killed_with(order)
+    code = await sweep(
+        guardians_plan(SlowVenue(DEAD)),
+        journal,
+        clock=LiveClock(origin_ns=10**18),
+        run_id="g1",
+        log=lambda *_: None,
+        give_up_s=7.0,
+    )
+    assert (code, trio.current_time()) == (ExitCode.ORDERS_MAY_REST, 7)
+    assert [run.run_id for run in journal.unfinished()] == ["g1"]
+
+
+async def test_where_nothing_rests_no_run_is_made(autojump_clock: MockClock) -> None:
+    journal = MemoryJournal()
+    journal.begin_run(run_id="old", mode="LIVE", config="", started_ns=1)
+    journal.abandon()
+    code = await sweep(
+        guardians_plan(SlowVenue()),
+        journal,
+        clock=LiveClock(origin_ns=10**18),
+        run_id="g1",
+        log=lambda *_: None,
+        give_up_s=7.0,
+    )
+    assert (code, journal.unfinished(), len(journal.runs)) == (ExitCode.CLEAN, [], 1)
