@@ -4,12 +4,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 
 from botkit.config import Config
 from botkit.testing.world import simulator_of
 
-__all__ = ["draw_latencies", "draw_quirks", "drawn_of"]
+__all__ = ["draw_latencies", "draw_quirks", "drawn_of", "eased"]
 
 LATENCIES_S = (0.001, 0.005, 0.02, 0.05)
 
@@ -38,6 +39,23 @@ def draw_quirks(
 
 def drawn_of(config: Config, venue: str) -> Mapping[str, Sequence[Any]]:
     """Return what may be drawn for each quirk: `DRAWN`, beside the simulator's class."""
+    return _beside(config, venue, "DRAWN")
+
+
+def eased(config: Config) -> Config:
+    """Return `config` with venues' limits that faults as dense as here would use up: `EASED`.
+
+    In two minutes there are as many faults as in months; an hour's budget for connecting is not
+    meant for that.
+    """
+    venues = {
+        name: attrs.evolve(table, options={**table.options, **_beside(config, name, "EASED")})
+        for name, table in config.venues.items()
+    }
+    return attrs.evolve(config, venues=venues)
+
+
+def _beside(config: Config, venue: str, name: str) -> Mapping[str, Any]:
     module = sys.modules[simulator_of(config, venue).__module__]
-    drawn: Mapping[str, Sequence[Any]] = getattr(module, "DRAWN", {})
-    return drawn
+    found: Mapping[str, Any] = getattr(module, name, {})
+    return found

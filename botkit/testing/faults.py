@@ -26,6 +26,7 @@ PER_S: Final = 120.0  # so many seconds have that many faults
 ATTEMPTS: Final = 8
 FIRST_S: Final = 4.0
 LAST_S: Final = 12.0  # before the end
+LATE: Final = 0.8  # by this part of the time as many as there must be are made sure of
 PATIENCE_S: Final = 8.0  # how long one waits for its occasion
 DIAL_S: Final = 10.0  # how long a dial may wait for an answer that does not come
 STATUSES: Final = (500, 502, 503, 429)
@@ -100,17 +101,23 @@ class Faults:
         weights = np.array(list(WEIGHTS.values()))
         drawn = self.rng.choice(len(kinds), size=count, p=weights / weights.sum())
         moments = np.sort(self.rng.uniform(FIRST_S, max(FIRST_S + 1, seconds - LAST_S), size=count))
-        seeds = self.rng.integers(2**32, size=count)
         with trio.move_on_after(seconds):
             async with trio.open_nursery() as nursery:
-                for number in range(count):
-                    fault = _Fault(
-                        faults=self,
-                        kind=kinds[drawn[number]],
-                        rng=np.random.default_rng(int(seeds[number])),
-                    )
-                    nursery.start_soon(fault.happen, float(moments[number]))
+                for kind, moment in zip(drawn, moments, strict=True):
+                    nursery.start_soon(self._fault(kinds[int(kind)]).happen, float(moment))
+                await trio.sleep(seconds * LATE)
+                while self.so_many() < FEWEST_FAULTS * share:
+                    nursery.start_soon(self._fault("cut").happen, 0.0)
+                    await trio.sleep(self.rng.uniform(1.0, 3.0))
                 await trio.sleep_forever()
+
+    def so_many(self) -> int:
+        """Return how many faults have taken effect, without the easy ones."""
+        return sum(number for kind, number in self.counts.items() if kind not in EASY)
+
+    def _fault(self, kind: str) -> "_Fault":
+        seed = int(self.rng.integers(2**32))
+        return _Fault(faults=self, kind=kind, rng=np.random.default_rng(seed))
 
     def note(self, kind: str, text: str) -> None:
         """Count a fault that has taken effect."""

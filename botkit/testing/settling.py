@@ -18,7 +18,7 @@ __all__ = ["settle", "sums_of"]
 
 ZERO: Final = Decimal(0)
 QUIET_S: Final = 5.0  # for what is under way to arrive
-MOST_S: Final = 180.0
+MOST_S: Final = 420.0  # some venues ban for five minutes
 DEPTH: Final = 8  # levels of a book that are compared
 LOOK_EVERY_S: Final = 1.0
 

@@ -27,8 +27,8 @@ from botkit.config import Config
 from botkit.shell import Bot, ExitCode
 from botkit.testing.chronicle import Chronicle
 from botkit.testing.comparing import differing_books, differing_orders
-from botkit.testing.drawing import draw_latencies, draw_quirks
-from botkit.testing.faults import EASY, FEWEST_FAULTS, Faults
+from botkit.testing.drawing import draw_latencies, draw_quirks, eased
+from botkit.testing.faults import FEWEST_FAULTS, Faults
 from botkit.testing.invariants import Books, QuantityLimits
 from botkit.testing.lives import Lives
 from botkit.testing.memory_journal import MemoryJournal
@@ -180,6 +180,7 @@ class _Story:
         rng = np.random.default_rng([self.seed, 0xFA])
         quirks, latencies = self.quirks, {}
         if self.faults:
+            self.config = eased(self.config)
             quirks = draw_quirks(self.config, rng, self.quirks)
             latencies = draw_latencies(self.config, rng)
             self._chronicle.tell("world", f"latency {latencies}, quirks {quirks}")
@@ -314,7 +315,7 @@ class _Story:
 
     def _check_harness(self, faults: Faults, orders: int) -> None:
         share = min(1.0, self.seconds / PER_S)
-        count = sum(number for kind, number in faults.counts.items() if kind not in EASY)
+        count = faults.so_many()
         if count < FEWEST_FAULTS * share:
             self._problem(f"harness: only {count} faults")
         if orders < FEWEST_ORDERS * share:

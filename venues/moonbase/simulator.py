@@ -30,7 +30,7 @@ from venues.moonbase.bank import Bank
 from venues.moonbase.rows import RefusedError, balance_row, candle_row, encode, number, order_row
 from venues.moonbase.session import Session
 
-__all__ = ["DRAWN", "QUIRKS", "MoonbaseSimulator"]
+__all__ = ["DRAWN", "EASED", "QUIRKS", "MoonbaseSimulator"]
 
 NS_PER_S: Final = 1_000_000_000
 HOUR_NS: Final = 3_600 * NS_PER_S
@@ -61,11 +61,13 @@ DRAWN: Final[Mapping[str, tuple[Any, ...]]] = {
     "error_place": ("payload", "response", "bare"),
     "trade_sign": (True, False),
     "takes_external_id": (False, True),
-    "joins_an_hour": (20,),
+    "joins_an_hour": (1_000,),
     "requests_a_minute": (300,),
     "idle_s": (60.0,),
 }
 """Of each, what a simulation may draw."""
+EASED: Final[Mapping[str, Any]] = {"max_joins_per_hour": 1_000}
+"""What a simulation with faults sets in the venue's table: they come far denser than in life."""
 
 
 def _traded(name: str, tick_size: str, lot_size: str, trade: TraderParams) -> TradedAs:
