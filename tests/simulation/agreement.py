@@ -61,7 +61,7 @@ def _config(symbol: str, member: str, options: Mapping[str, Any], *, seed: int, 
     params = {"seed": seed * 10 + MEMBERS.index(member), "qty": qty}
     return Config(
         bot=BotConfig(name=member),
-        venues={venue: VenueConfig(name=venue, type=venue, options=options)},
+        venues={venue: VenueConfig(name=venue, type=venue, account="exclusive", options=options)},
         strategies=(
             StrategyConfig(
                 name="chaos",

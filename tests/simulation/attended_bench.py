@@ -24,7 +24,7 @@ CASES: Final = ("finery", "blinktrade", "moonbase", "peatio-1", "peatio-2", "dig
 
 
 def case_of(name: str, changes: Mapping[str, Any] | None = None) -> SimulatedVenueCase:
-    """Return both ends of a venue, nobody else trading there."""
+    """Return both ends of a venue."""
     changes = {"on_disconnect": "keep", **(changes or {})}  # so that orders rest to be looked at
     match name:
         case "finery":
@@ -39,7 +39,7 @@ def case_of(name: str, changes: Mapping[str, Any] | None = None) -> SimulatedVen
             built = peatio_bench.case("ranger", changes)
         case _:
             built = digifinex_bench.case(changes)
-    return built
+    return attrs.evolve(built, pace=0.05)  # little else happens there: it takes time
 
 
 @attrs.define(kw_only=True, eq=False)

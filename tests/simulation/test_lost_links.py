@@ -210,3 +210,28 @@ def _ended(bench: Attended, venue_id: str | None) -> bool:
     return any(
         each.ord_status is OrdStatus.CANCELED for each in reports if each.venue_order_id == venue_id
     )
+
+
+@pytest.mark.parametrize("name", ["finery", "blinktrade"])
+async def test_venues_own_cancel_is_verified_and_not_believed(
+    name: str, autojump_clock: MockClock
+) -> None:
+    async with attended(name, {"on_disconnect": "cancel"}) as bench:
+        assert bench.session.capabilities.cancel_on_disconnect
+        simulator: Any = bench.pair.simulator
+        for ignores in (True, False):
+            simulator.quirks["ignores_cod"] = ignores
+            link = await bench.connect()
+            order = await bench.session.rest()
+            since = len(bench.session.events)
+            link.cut()
+            await bench.down.wait()
+            await bench.connect()
+            bench.session.ask_status(order)
+            await trio.sleep(2)
+            ends = [each.ord_status for each in bench.reports(order, since)]
+            assert (OrdStatus.CANCELED in ends) is not ignores
+            assert len(bench.resting()) == int(ignores)
+            bench.session.cancel(order)
+            await trio.sleep(2)
+            await bench.session.disconnect()

@@ -30,6 +30,7 @@ __all__ = ["Session"]
 IDLE_S: Final = 80.0
 
 _request = msgspec.json.Decoder(dict[str, Any]).decode
+LEAST_S: Final = 1e-6  # less to sleep may be nothing to the clock, for ever
 
 
 class Session:
@@ -61,7 +62,7 @@ class Session:
     async def _watch(self, link: WsLink, scope: trio.CancelScope) -> None:
         while True:
             left_s = IDLE_S - link.idle_s
-            if left_s <= 0:
+            if left_s < LEAST_S:
                 scope.cancel()
                 return
             await trio.sleep(left_s)

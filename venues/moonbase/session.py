@@ -36,6 +36,7 @@ TRADES_SHOWN: Final = 100
 RESOLUTION_S: Final = 60
 
 Handler = Callable[[str, dict[str, Any]], Any]
+LEAST_S: Final = 1e-6  # less to sleep may be nothing to the clock, for ever
 
 
 class ClientFrame(msgspec.Struct, frozen=True, gc=False):
@@ -98,7 +99,7 @@ class Session:
     async def _watch(self, link: WsLink, scope: trio.CancelScope) -> None:
         while True:
             left_s = self._simulator.quirks["idle_s"] - link.idle_s
-            if left_s <= 0:
+            if left_s < LEAST_S:
                 scope.cancel()
                 return
             await trio.sleep(left_s)

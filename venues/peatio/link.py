@@ -52,6 +52,7 @@ __all__ = ["Link", "RangerLink", "WebsocketApiLink"]
 logger = logging.getLogger(__name__)
 NS_PER_S: Final = 1_000_000_000
 SETTLE_S: Final = 0.5  # so long after a report, balances are asked for
+LEAST_S: Final = 1e-6  # less to sleep may be nothing to the clock, for ever
 
 
 class _Decoder(Protocol):
@@ -231,7 +232,7 @@ class WebsocketApiLink(Link):
         most_s = self._options.silent_for / NS_PER_S
         while True:
             left_s = most_s - self._ws.idle_s
-            if left_s <= 0:
+            if left_s < LEAST_S:
                 raise FeedStaleError(f"peatio: nothing heard for {most_s:g} s, not even a ping")
             await trio.sleep(left_s)
 
