@@ -234,10 +234,11 @@ async def kill_once(scene: Scene, kill: Kill, folder: Path) -> KillOutcome:
                 problems.append("orders were placed without a guardian")
             if guardian is not None:
                 problems += _guardian_problems(bot, exit_code, traded=killer.has_traded())
-            return _outcome(
+            return judged(
                 exchange,
-                killer,
                 account,
+                kill,
+                killer.died_ns,
                 guardian_s=guardian_s if guardian else None,
                 problems=problems,
             )
@@ -255,16 +256,17 @@ def _plant_others(exchange: SimulatedExchange, account: str, scene: Scene) -> li
     return planted
 
 
-def _outcome(
+def judged(
     exchange: SimulatedExchange,
-    killer: _Killer,
     account: str,
+    kill: Kill,
+    died_ns: int,
     *,
     guardian_s: float | None,
     problems: Sequence[str],
 ) -> KillOutcome:
     """Look at every order of the bot's, and add what is wrong with them to `problems`."""
-    died_ns, orders = killer.died_ns, exchange.orders(account)
+    orders = exchange.orders(account)
     rested = [each for each in orders if each.rested_at(died_ns)]
     late = [each for each in orders if each.reached_ns > died_ns]
     waits: list[float] = []
@@ -279,7 +281,7 @@ def _outcome(
         if each.ended_as is not OrdStatus.FILLED:
             waits.append(wait_s)
     return KillOutcome(
-        kill=killer.kill,
+        kill=kill,
         orders=len(orders),
         rested=len(rested),
         late=len(late),
@@ -294,14 +296,21 @@ def _guardian_problems(bot: BotProcess, exit_code: int | None, *, traded: bool) 
     if exit_code != 0:
         told = "did not end" if exit_code is None else f"ended with {exit_code}"
         return [f"the guardian {told}; it wrote:\n{bot.guardian_log}"]
-    if not traded:
-        return []  # it may have died while it made its journal
+    # Without an order it may have died while it made its journal.
+    return journal_problems(bot.state_dir / f"{bot.name}.sqlite") if traded else []
+
+
+def journal_problems(path: Path) -> list[str]:
+    """Return a line for each run that the journal has open, and for each order that may rest."""
     problems: list[str] = []
-    with JournalReader(bot.state_dir / f"{bot.name}.sqlite") as reader:
-        for run in reader.runs():
-            if run.exit_code is None and run.swept is None:
-                problems.append(f"run {run.run_id} was left open, and nobody has swept it")
-            elif run.swept is None:
+    with JournalReader(path) as reader:
+        runs = reader.runs()
+        swept = {"nothing of it rested"}
+        swept |= {f"taken over by run {each.run_id}" for each in runs if each.exit_code == 0}
+        for run in runs:
+            if run.exit_code == 0:
                 resting = [each for each in reader.orders(run.run_id) if each.may_rest]
                 problems += [f"for the journal may rest: {each.request}" for each in resting]
+            elif run.swept not in swept:
+                problems.append(f"run {run.run_id} was left open, and then: {run.swept}")
     return problems
