@@ -50,12 +50,16 @@ class _Child:
     link: GuardianLink
 
     @classmethod
-    def start(cls, words: Sequence[str], log: Path) -> "_Child":
+    def start(cls, words: Sequence[str], log: Path, *, begun: bool = False) -> "_Child":
         """Start one by exec; `words` are those of `botkit guard`.
 
-        It finds modules where we do now, before a strategy can have changed that.
+        It finds modules where we do now, before a strategy can have changed that. If the run has
+        `begun`, it knows so from its first moment on, should we die before the next beat.
         """
         ours, theirs = socket.socketpair()
+        link = GuardianLink(ours)
+        if begun:
+            link.say(Word.BEAT)
         log.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         paths = os.pathsep.join(str(Path(path).absolute()) for path in sys.path)
         with theirs, log.open("ab") as file:
@@ -75,7 +79,7 @@ class _Child:
             except BaseException:
                 ours.close()
                 raise
-        return cls(process, GuardianLink(ours))
+        return cls(process, link)
 
     async def gone(self, silent_s: float) -> str:
         """Return why there is no guardian any more, once that is so."""
@@ -136,6 +140,7 @@ class Guards:
         self._standing_path = standing_path(config)
         self._child: _Child | None = None
         self._standing: GuardianLink | None = None
+        self._rests = False
         self._deaths: deque[float] = deque(maxlen=RESTARTS)
         self._log: Log = _say_nothing
         self._tell: Callable[[Alert], None] = _tell_nobody
@@ -151,9 +156,10 @@ class Guards:
         """Let go of them: what they do then is their affair."""
         if self._standing is not None:
             self._standing.close()
-        if self._child is not None and self._child.end(GONE_WITHIN_S) is None:
-            # It sweeps: its process is nobody's to wait for.
-            self._child.process.returncode = 0
+        # Where orders may rest it waits for our own end before it cancels them.
+        within_s = 0.0 if self._rests else GONE_WITHIN_S
+        if self._child is not None and self._child.end(within_s) is None:
+            self._child.process.returncode = 0  # its process is nobody's to wait for
 
     @property
     def banner(self) -> str:
@@ -182,12 +188,11 @@ class Guards:
                 nursery.start_soon(child.link.listen)
                 await child.link.ready.wait()
                 nursery.cancel_scope.cancel()
-        if child.link.ready.is_set() and not child.link.failure and child.process.poll() is None:
+        link = child.link
+        if link.ready.is_set() and not link.failure and not link.gone:
             return
-        why = (
-            "it has ended" if child.link.ready.is_set() else f"it is not ready after {READY_S:g} s"
-        )
-        why = child.link.failure or f"{why}, see {self._log_path}"
+        why = "it has ended" if link.gone else f"it is not ready after {READY_S:g} s"
+        why = link.failure or f"{why}, see {self._log_path}"
         raise ConfigError(
             f"the guardian of this run cannot guard it: {why}; mend that, or run without one: "
             "--set bot.guardian.enabled=false"
@@ -221,6 +226,7 @@ class Guards:
 
     def end(self, *, clean: bool) -> None:
         """Say that the books are closed; if `clean`, that nothing rests and nobody need look."""
+        self._rests = not clean
         self._say(Word.CLEAN if clean else Word.RESTS)
 
     def _say(self, word: Word) -> bool:
@@ -229,8 +235,8 @@ class Guards:
             self._standing.say(word)
         return self._child is None or self._child.link.say(word)
 
-    def _start(self) -> _Child:
-        return _Child.start(self._words, self._log_path)
+    def _start(self, *, begun: bool = False) -> _Child:
+        return _Child.start(self._words, self._log_path, begun=begun)
 
     async def _beat(self, lease: Lease) -> None:
         every_s = beat_every_s(self._policy.hung_after)
@@ -252,7 +258,7 @@ class Guards:
                 bot.stop.request(reason, error=f"{reason}, and nobody would cancel what it leaves")
                 return
             self._say_gone("error", f"the guardian is gone ({why})", "another is started")
-            self._child = await trio.to_thread.run_sync(self._start)
+            self._child = await trio.to_thread.run_sync(partial(self._start, begun=True))
 
     def _may_restart(self) -> bool:
         if self._policy.on_death == "stop":

@@ -41,6 +41,7 @@ __all__ = ["Guardian"]
 NS_PER_S: Final = 1_000_000_000
 READY_AGAIN_S: Final = 2.0
 LOCK_AGAIN_S: Final = (0.02, 0.5)  # first pause, longest pause
+LEAVES_S: Final = 60.0  # that a bot may take to end once it has let go of us
 ATTEMPT_S: Final = 60.0  # a link that has failed for good is not tried again within one
 SWEEP_AGAIN_S: Final = 1.0
 RUNS: Final = 50
@@ -74,7 +75,7 @@ class Guardian:
             self.log("info", f"the bot {end.value}", fields)
             return ExitCode.CLEAN
         self.log("critical", f"the bot {end.value}", fields)
-        if not await self._is_over(watch.process, end, watch.hung_after_s):
+        if not await self._is_over(watch.process, end, max(watch.hung_after_s, LEAVES_S)):
             self.log("warning", "the bot lives, and has let go of this guardian", fields)
             return ExitCode.CLEAN
         return await self.take_over(f"process {watch.process.pid} {end.value}")
