@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "check": ("check_command", "Load a config and build everything in it, without running."),
     "guard": ("guard_command", "Cancel what a bot leaves that was killed or hangs."),
     "serve": ("serve_command", "Run a simulated exchange that speaks a venue's protocol."),
+    "drill": ("drill_command", "Break the bot in every way, against simulated exchanges."),
     "storm": ("storm_command", "Simulate a bot with faults, from many seeds."),
     "new": ("new_command", "Write a new strategy or risk rule, and its test."),
     "list": ("list_command", "List the plug-ins: venues, strategies, risk rules."),
@@ -54,7 +55,7 @@ COMMANDS: Final = {
 
 # How `botkit --help` groups them; a command that is not here stands under "More".
 SECTIONS: Final = {
-    "Start": ("new", "check", "doctor", "exposure", "run", "serve", "storm"),
+    "Start": ("new", "check", "doctor", "exposure", "run", "serve", "drill", "storm"),
     "Look at a run, also while it goes on": (
         "status",
         "history",

@@ -17,7 +17,7 @@ import attrs
 import trio
 
 from botkit.adapter import Simulator, SimulatorSetup
-from botkit.clock import BacktestClock, LiveClock, wall_time_ns
+from botkit.clock import BacktestClock, Clock, LiveClock, wall_time_ns
 from botkit.config import load_plugin
 from botkit.errors import ConfigError
 from botkit.matching.exchange import (
@@ -234,6 +234,7 @@ async def open_exchange(
     quirks: Mapping[str, Any] | None = None,
     pace: float = 1.0,
     proxied: bool = False,
+    make_clock: Callable[[LiveClock], Clock] = lambda clock: clock,
 ) -> AsyncIterator[SimulatedExchange]:
     """Run the simulator of a venue plug-in at a free port of 127.0.0.1 for the block's length.
 
@@ -243,10 +244,12 @@ async def open_exchange(
         See `SimulatorSetup`.
     proxied
         Put a `Proxy` in front of it.
+    make_clock
+        Makes the venue's own clock of the one that times here are of.
     """
     plugin: Any = load_plugin("botkit.simulators", venue, "open_exchange")
     clock = LiveClock(origin_ns=wall_time_ns())
-    setup = SimulatorSetup(clock=clock, seed=seed, quirks=quirks or {}, pace=pace)
+    setup = SimulatorSetup(clock=make_clock(clock), seed=seed, quirks=quirks or {}, pace=pace)
     exchange = SimulatedExchange(venue, plugin(setup), clock)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(exchange.simulator.run)

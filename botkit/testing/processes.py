@@ -250,6 +250,8 @@ def redirected(config: Config, exchanges: Mapping[str, SimulatedExchange]) -> li
         for key, address in addresses.items():
             moved = _moved(address, exchanges[name].port)
             words.append(f'venues.{name}.{key}="{moved}"')
+            if key in table.options.get("guardian", {}):
+                words.append(f'venues.{name}.guardian.{key}="{moved}"')
     return words
 
 
@@ -261,7 +263,7 @@ def _moved(address: str, port: int) -> str:
 
 @asynccontextmanager
 async def start_bot(
-    config: str | Path,
+    config: str | Path | Sequence[str | Path],
     exchanges: Mapping[str, SimulatedExchange],
     folder: Path,
     *words: str,
@@ -274,6 +276,8 @@ async def start_bot(
 
     Parameters
     ----------
+    config
+        A file, or several, later ones over earlier ones.
     folder
         Its state is kept below, in `state`: the same folder is a restart.
     words
@@ -283,13 +287,14 @@ async def start_bot(
     env
         What its environment has besides this process's.
     """
-    loaded = load(config, sets)
+    files = [config] if isinstance(config, str | Path) else config
+    loaded = load(files, sets)
     state_dir = folder / "state"
     run_py = ROOT / "run.py"
     command = [
         sys.executable,
         *([str(run_py)] if run_py.exists() else ["-c", ENTRY, "run"]),
-        str(config),
+        *map(str, files),
         "--live",
         "--log",
         "json",
