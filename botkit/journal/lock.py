@@ -12,9 +12,10 @@ __all__ = ["LockFile"]
 
 SWEEPER: Final = "guardian"
 
-# What this process holds. A record lock does not keep its own process out, and is gone as soon
-# as the process closes any descriptor of the file: so a file that is held is not opened again.
-_held: Final[set[tuple[int, int, int]]] = set()
+# What this process holds, and what it says of itself there. A record lock does not keep its own
+# process out, and is gone as soon as that closes any descriptor of the file: so a file that is
+# held is not opened again.
+_held: Final[dict[tuple[int, int, int], str]] = {}
 
 
 class LockFile:
@@ -39,8 +40,8 @@ class LockFile:
         try:
             # Nobody else may write there, whatever the umask: the control socket lies there too.
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            if path.exists() and _identity(path.stat()) in _held:
-                raise _refusal(path, bot, f"{os.getpid()}")
+            if path.exists() and (told := _held.get(_identity(path.stat()))):
+                raise _refusal(path, bot, told)
             self._file = path.open("a+", encoding="ascii", errors="replace")
         except OSError as exc:
             raise JournalError(
@@ -54,14 +55,14 @@ class LockFile:
             self._file.close()
             raise _refusal(path, bot, told) from None
         self._key = _identity(os.fstat(self._file.fileno()))
-        _held.add(self._key)
+        _held[self._key] = f"{os.getpid()} {SWEEPER}" if sweeps else f"{os.getpid()}"
         self._file.truncate(0)
-        self._file.write(f"{os.getpid()} {SWEEPER}\n" if sweeps else f"{os.getpid()}\n")
+        self._file.write(f"{_held[self._key]}\n")
         self._file.flush()
 
     def close(self) -> None:
         """Let the next one in. The file stays: removing it could remove another's lock."""
-        _held.discard(self._key)
+        _held.pop(self._key, None)
         self._file.close()
 
 

@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import socket
+from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
@@ -22,6 +23,7 @@ FASTEST_S: Final = 0.02
 READ_MAX: Final = 4_096
 LOOK_EVERY_S: Final = 0.05
 TOLD_MAX: Final = 16_384
+PIDFD_OPEN: Final[Callable[[int], int] | None] = getattr(os, "pidfd_open", None)
 
 
 class Word(Enum):
@@ -51,6 +53,8 @@ class GuardianLink:
         Set once the guardian has all it needs, or it is known that it never will.
     failure
         Why it never will, if it has said so.
+    gone
+        Whether it was seen to have closed its end.
     heard_s
         When the guardian said something last, by trio's clock; None before.
     """
@@ -60,6 +64,7 @@ class GuardianLink:
         self._socket = sock
         self.ready = trio.Event()
         self.failure = ""
+        self.gone = False
         self.heard_s: float | None = None
 
     def say(self, word: Word) -> bool:
@@ -80,6 +85,7 @@ class GuardianLink:
                 self.failure = told.split(FAILED)[1].decode(errors="replace")
             if self.failure or READY in chunk:
                 self.ready.set()
+        self.gone = True
         self.ready.set()  # it will not be, any more
 
     async def _heard(self) -> bytes:
@@ -105,16 +111,23 @@ class Process:
     ----------
     parent
         It is our parent, so that a changed parent shows its end where there is no descriptor.
+    open_
+        Opens a descriptor; None where the system has none.
     """
 
-    def __init__(self, pid: int, *, parent: bool = False) -> None:
+    def __init__(
+        self,
+        pid: int,
+        *,
+        parent: bool = False,
+        open_: Callable[[int], int] | None = PIDFD_OPEN,
+    ) -> None:
         self.pid = pid
         self._parent = parent
         self._descriptor: int | None = None
-        opened = getattr(os, "pidfd_open", None)
-        if opened is not None and pid > 0:
-            with contextlib.suppress(OSError):  # it has ended, or another machine's kernel
-                self._descriptor = opened(pid)
+        if open_ is not None and pid > 0:
+            with contextlib.suppress(OSError):  # it has ended, or is not of this machine
+                self._descriptor = open_(pid)
         self._gone = parent and os.getppid() != pid  # and what was opened is somebody else
 
     @property

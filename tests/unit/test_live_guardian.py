@@ -15,7 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from botkit.live import End, GuardianLink, Process, Watch, Word, beat_every_s
 
 HUNG_S = 5.0
-FORKS = "import os, signal; print(os.fork() or 'child', flush=True); signal.pause()"
+FORKS = "import os, signal; pid = os.fork(); pid and print(pid, flush=True); signal.pause()"
 
 
 @pytest.fixture
@@ -128,6 +128,7 @@ async def test_a_death_is_seen_although_a_forked_child_holds_the_line_open(
     )
     assert bot.stdout is not None
     child = int((await bot.stdout.receive_some()).split()[0])
+    await bot.stdout.aclose()
     with closing(Process(bot.pid)) as process, trio.fail_after(5.0):
         bot.kill()
         assert await Watch(sockets[1], process, HUNG_S).run() is End.DEAD
@@ -151,6 +152,17 @@ async def test_a_parent_that_is_another_by_now_has_ended() -> None:
         assert process.has_ended()
         process.kill()  # it must not be the one that has its number now
         await process.ended()
+
+
+async def test_without_descriptors_a_parent_is_looked_at_again_and_again(
+    autojump_clock: MockClock,
+) -> None:
+    process = Process(os.getppid(), parent=True, open_=None)
+    assert (process.known, process.has_ended()) == (True, False)
+    with trio.move_on_after(10.0) as waiting:
+        await process.ended()
+    assert waiting.cancelled_caught
+    assert Process(os.getpid(), parent=True, open_=None).has_ended()
 
 
 async def test_who_cannot_be_seen_is_waited_for_in_vain(autojump_clock: MockClock) -> None:
