@@ -256,9 +256,8 @@ class Guardian:
             with contextlib.suppress(BotkitError):
                 code = ExitCode.ORDERS_MAY_REST
                 journal.end_run(ended_ns=wall_time_ns(), exit_code=code, reason=str(exc))
-        if not bots:
             return [each.record.client_order_ids[0] for each in orders_left(runs)]
-        return [order_line(order) for order in bots[-1].resting()]
+        return [order_line(order) for bot in bots for order in bot.resting()]
 
     def _give_up(self, *lines: str) -> ExitCode:
         self._tell("the guardian gave up: ORDERS MAY REST, look at the venue", lines)

@@ -13,7 +13,7 @@ from botkit.cli.telling import order_text, print_orders, record_text
 from botkit.cli.wording import plural
 from botkit.clock import wall_time_ns
 from botkit.control import Resolve
-from botkit.errors import AlreadyRunningError, BotkitError
+from botkit.errors import AlreadyRunningError, BeingSweptError, BotkitError
 from botkit.journal import JournalReader, OpenRun, SqliteJournal
 from botkit.journal.database import journal_paths
 from botkit.model import ClientOrderId, Fill, OrdStatus, ResolveOrder
@@ -75,6 +75,8 @@ def _resolve_stopped(choice: BotChoice, name: str, question: Resolve) -> int:
         raise not_running(choice, name)
     try:
         journal = SqliteJournal.open(choice.state_dir, name)
+    except BeingSweptError:
+        raise  # nobody to ask: wait for the guardian
     except AlreadyRunningError:
         raise not_running(choice, name) from None
     try:

@@ -121,8 +121,11 @@ async def test_it_gives_up_with_the_orders_named_when_a_venue_says_nothing_of_th
     code = await folder.guardian.take_over("it died")
 
     told = "\n".join(folder.logged)
-    assert code is ExitCode.ORDERS_MAY_REST or "nothing rests any more" in told, told
+    assert code is ExitCode.ORDERS_MAY_REST
+    assert trio.current_time() == pytest.approx(5.0, abs=1.0)
     assert "1 order may rest: canceling" in told
+    assert "gave up: ORDERS MAY REST" in told
+    assert "unit-r1-0  buy 1 paper:BTC-EUR at 100  UNKNOWN" in folder.logged[-1]
 
 
 async def test_while_somebody_else_is_at_it_the_guardian_waits_then_looks(
