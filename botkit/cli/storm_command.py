@@ -31,6 +31,7 @@ __all__ = ["INTERRUPTED", "command"]
 
 INTERRUPTED: Final = 130
 STOP_AFTER: Final = 10
+PATIENCE_S: Final = 120.0  # for one seed, besides what is simulated of it
 SAY_EVERY_S: Final = 10.0
 Show = Callable[[], None]
 
@@ -87,13 +88,17 @@ def command(
     if trace and seed is None:
         raise click.UsageError("--trace shows one seed: name it, --seed 17")
     config = at_simulators(session.load(configs, overrides))
-    storm = Storm(configs=tuple(configs), overrides=tuple(overrides), seconds=seconds)
+    storm = Storm(
+        configs=tuple(configs),
+        overrides=tuple(overrides),
+        seconds=seconds,
+        limit_s=PATIENCE_S + seconds,
+    )
     if trace and seed is not None:
         return _trace(session, config, storm, seed, as_json=as_json)
     chosen = range(first_seed, first_seed + seeds) if seed is None else range(seed, seed + 1)
     with _opened(report) as file:
         run = _Run(
-            session=session,
             storm=storm,
             seeds=chosen,
             jobs=min(jobs, len(chosen)),
@@ -123,7 +128,6 @@ def _opened(report: str | None) -> Iterator[IO[str] | None]:
 class _Run:
     """One call of the command."""
 
-    session: Session
     storm: Storm
     seeds: range
     jobs: int
@@ -174,7 +178,6 @@ class _Run:
     # --- saying -----------------------------------------------------------------------------
 
     def _write(self, line: str) -> None:
-        line = self.session.redact(line)
         if self.report is not None:
             self.report.write(f"{line}\n")
             self.report.flush()

@@ -24,9 +24,9 @@ import trio
 __all__ = ["SeedOutcome", "Storm", "replay_command", "run_storm"]
 
 ENTRY: Final = "from botkit.testing.storm_worker import main; main()"
+SECONDS: Final = 120.0
 PIECE: Final = 65_536
 LAST_WORDS: Final = 8_000  # bytes of what a worker has said that died
-PATIENCE_S: Final = 60.0  # besides one second for each that is simulated
 MARGIN_S: Final = 15.0  # for the worker to say itself where it hangs
 
 
@@ -39,16 +39,14 @@ class Storm(msgspec.Struct, frozen=True, kw_only=True):
         Files of one bot, and what `--set` takes.
     seconds
         Simulated, for each seed.
+    limit_s
+        How long one seed may take, here, before it is taken for hung.
     """
 
     configs: tuple[str, ...]
     overrides: tuple[str, ...] = ()
-    seconds: float = 120.0
-
-    @property
-    def limit_s(self) -> float:
-        """How long one seed may take before it is taken for hung."""
-        return PATIENCE_S + self.seconds
+    seconds: float = SECONDS
+    limit_s: float = 2 * SECONDS
 
 
 class SeedOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +82,7 @@ class SeedOutcome(msgspec.Struct, frozen=True, kw_only=True):
 def replay_command(storm: Storm, seed: int) -> str:
     """Return the command that shows what happens in `seed`, as a shell takes it."""
     words = ["botkit", "storm", *storm.configs, "--seed", str(seed), "--trace"]
-    if storm.seconds != Storm(configs=()).seconds:
+    if storm.seconds != SECONDS:
         words += ["--seconds", f"{storm.seconds:g}"]
     for each in storm.overrides:
         words += ["--set", each]

@@ -6,7 +6,8 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import IO
+from functools import partial
+from typing import IO, Final
 
 import msgspec
 
@@ -18,7 +19,7 @@ from botkit.testing.storm import SeedOutcome, Storm
 
 __all__ = ["main", "outcome_of", "serve"]
 
-NS_PER_S = 1_000_000_000
+NS_PER_S: Final = 1_000_000_000
 
 
 def main() -> None:
@@ -37,15 +38,20 @@ def serve(asked: IO[bytes], answers: IO[bytes]) -> None:
     for line in iter(asked.readline, b""):
         faulthandler.dump_traceback_later(storm.limit_s, exit=True)  # a hook that does not return
         outcome = outcome_of(
-            lambda seed: simulate(moved, seed, seconds=storm.seconds), int(line), storm.seconds
+            partial(simulate, moved, seconds=storm.seconds), int(line), storm.seconds, config.redact
         )
         faulthandler.cancel_dump_traceback_later()
-        answers.write(config.redact(msgspec.json.encode(outcome).decode()).encode() + b"\n")
+        answers.write(msgspec.json.encode(outcome) + b"\n")
         answers.flush()
 
 
-def outcome_of(run: Callable[[int], SimulationResult], seed: int, seconds: float) -> SeedOutcome:
-    """Simulate one seed; what it raises is its outcome, too."""
+def outcome_of(
+    run: Callable[[int], SimulationResult],
+    seed: int,
+    seconds: float,
+    redact: Callable[[str], str],
+) -> SeedOutcome:
+    """Simulate one seed; what it raises is its outcome, too. Texts go through `redact`."""
     began_ns = cpu_time_ns()
     result, error = None, ""
     try:
@@ -54,12 +60,12 @@ def outcome_of(run: Callable[[int], SimulationResult], seed: int, seconds: float
         error = "".join(traceback.format_exception(exc))
     cpu_s = (cpu_time_ns() - began_ns) / NS_PER_S
     if result is None:
-        return SeedOutcome(seed=seed, seconds=seconds, error=error, cpu_s=cpu_s)
+        return SeedOutcome(seed=seed, seconds=seconds, error=redact(error), cpu_s=cpu_s)
     return SeedOutcome(
         seed=seed,
         seconds=seconds,
         exit_code=int(result.exit_code),
-        problems=tuple(result.problems),
+        problems=tuple(map(redact, result.problems)),
         orders=result.orders,
         fills=result.fills,
         restarts=result.restarts,
