@@ -97,7 +97,7 @@ class Attended:
         """Return another process of the same key at the same exchange, standing by."""
         pair, old = self.pair, self.session.venue
         plugin: Any = type(old)
-        setup: VenueSetup = old._setup  # type: ignore[attr-defined]  # every venue of ours has it
+        setup: VenueSetup = vars(old)["_setup"]  # every venue of ours keeps it
         venue = plugin.from_setup(setup)
         assert pair.network is not None
         venue.network = Network(dial=pair.network.dial)

@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from botkit.adapter import Network
+from botkit.clock import LiveClock
 from botkit.errors import VenueDisconnectedError, VenueError, VenueProtocolError
 from botkit.matching.exchange import OrderTerms
 from botkit.model import (
@@ -437,3 +438,14 @@ async def test_cancel_by_rest_that_the_venue_declines_is_told(autojump_clock: Mo
         bench.session.cancel(order)
         reject = await bench.session.expect(OrderCancelReject, "reject")
     assert "order_closed" in reject.text
+
+
+async def test_nonces_rise_and_never_run_ahead_of_the_clock(autojump_clock: MockClock) -> None:
+    clock = LiveClock(origin_ns=START_NS)
+    nonces = Nonces(clock.now_ns)
+    drawn = [(await nonces.next())[0] for _ in range(50)]
+    assert drawn == sorted(set(drawn))
+    assert drawn[-1] <= clock.now_ns() // 1_000_000
+    await trio.sleep(0.001)
+    another, _ = await Nonces(clock.now_ns).next()  # of a process that starts now
+    assert another > drawn[-1]
