@@ -139,7 +139,7 @@ class SimulatedExchange:
         """Return whether an order rests as it was planted."""
         account = self.simulator.market.exchange.accounts[planted.state.account]
         now = account.order(planted.state.order_id)
-        return now is not None and planted.rests and _terms(now) == _terms(planted.state)
+        return now is not None and _terms(now) == _terms(planted.state)
 
     def plant(
         self, account: str, side: Side, *, client_order_id: str = "", symbol: str | None = None

@@ -217,8 +217,6 @@ class Proxy:
         """Pass `chunk` on when it is time; the end, if it is empty. Return False if it cannot."""
         await _due(way)
         if way.lost:
-            if not chunk:
-                await trio.sleep_forever()
             return True
         is_cut = way.cut_after is not None and len(chunk) >= way.cut_after
         if is_cut:

@@ -57,6 +57,21 @@ async def test_orders_that_fill_or_expire_have_left() -> None:
         assert mortal.ended_as is OrdStatus.EXPIRED
 
 
+async def test_an_order_that_is_filled_in_part_rests() -> None:
+    async with open_exchange("finery") as exchange:
+        market = exchange.simulator.market
+        ((bid_px, _, _),) = market.exchange.markets[SYMBOL].levels(Side.BUY, 1)
+        px = str(bid_px + Decimal("0.01"))
+        seen = order_of_alice(exchange, Side.BUY, px)
+        terms = OrderTerms(
+            symbol=SYMBOL, side=Side.SELL, order_qty=Decimal("0.0004"), price=Decimal(px)
+        )
+        market.exchange.submit("bob", terms, market.catch_up())
+        assert exchange.resting("alice") == [seen]
+        (taker,) = exchange.orders("bob")
+        assert taker.ended_as is OrdStatus.FILLED
+
+
 async def test_planted_orders_are_told_from_the_bots_and_watched_for_change() -> None:
     async with open_exchange("finery") as exchange:
         person = exchange.plant("alice", Side.SELL)

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import pytest
 import trio
@@ -16,15 +16,20 @@ SILENT_S = 0.05  # nothing that came within it comes later
 
 @asynccontextmanager
 async def echoing() -> AsyncIterator[tuple[Proxy, bytearray]]:
-    """Run a proxy to a server that echoes; give what the server has received, ends as a dot."""
+    """Run a proxy to a server that echoes; give what the server has received; an end is a dot.
+
+    A reset is a bang.
+    """
     received = bytearray()
 
     async def echo(stream: trio.SocketStream) -> None:
-        with suppress(trio.BrokenResourceError):
+        try:
             async for chunk in stream:
                 received.extend(chunk)
                 await stream.send_all(chunk)
             received.extend(b".")
+        except trio.BrokenResourceError:
+            received.extend(b"!")
 
     async with trio.open_nursery() as nursery:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
@@ -113,7 +118,7 @@ async def test_a_connection_is_cut_in_the_middle_of_what_it_carries(
         await until_received(received, b"x" + arrived)
         with pytest.raises(trio.BrokenResourceError):
             await until_over(stream)
-        assert received.strip(b".") == b"x" + arrived
+        assert received.strip(b"!") == b"x" + arrived
 
 
 async def test_a_half_open_connection_is_silent_for_good_and_its_end_is_not_passed_on() -> None:
@@ -220,6 +225,24 @@ async def test_a_request_is_noticed_before_it_is_passed_on_and_arrives_though_it
         await stream.send_all(b"order")
         await until_received(received, b"order")
         assert seen == [b""]
+
+
+async def test_a_request_arrives_though_an_answer_finds_its_sender_dead() -> None:
+    async with echoing() as (proxy, received):
+        stream = await connected(proxy)
+        proxy.delay_answers(3600.0)
+        await stream.send_all(b"first")
+        await until_received(received, b"first")
+
+        def notice(_: bytes) -> None:
+            stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            stream.socket.close()
+            proxy.stall(2 * SILENT_S, new=False)
+            proxy.delay_answers(SILENT_S)
+
+        proxy.on_upward = notice
+        await stream.send_all(b"second")
+        await until_received(received, b"second")
 
 
 async def test_a_server_that_is_gone_is_a_reset_for_the_client() -> None:
