@@ -14,7 +14,7 @@ from botkit.cli.telling import how_to_clear, may_rest, print_orders, record_text
 from botkit.cli.wording import plural
 from botkit.clock import wall_time_ns
 from botkit.control import Done, Operate
-from botkit.errors import AlreadyRunningError, BotkitError
+from botkit.errors import AlreadyRunningError, BeingSweptError, BotkitError
 from botkit.journal import JournalReader, Run, SqliteJournal, hold_lock
 from botkit.journal.database import journal_paths
 from botkit.killswitch import KillSwitch
@@ -116,6 +116,11 @@ def _halt_stopped(choice: BotChoice, name: str, reason: str) -> int:
             switch = KillSwitch.of(choice.state_dir, name)
             before = switch.halted
             switch.trip(Halted(rule="operator", reason=reason), wall_time_ns())
+    except BeingSweptError as exc:  # which does not touch the switch, and cancels anyway
+        switch = KillSwitch.of(choice.state_dir, name)
+        switch.trip(Halted(rule="operator", reason=reason), wall_time_ns())
+        click.echo(f"{exc}\nIts kill switch has tripped ({switch.path}): {reason}")
+        return ExitCode.ORDERS_MAY_REST
     except AlreadyRunningError:
         raise not_running(choice, name) from None
     if before is None:

@@ -22,6 +22,7 @@ from botkit.config import Config, load
 from botkit.errors import AlreadyRunningError, BeingSweptError, ConfigError
 from botkit.journal import JournalReader, SqliteJournal
 from botkit.journal.database import LockFile
+from botkit.killswitch import KillSwitch
 from botkit.live import Process, Watch
 from botkit.shell import ExitCode, Stop
 from botkit.testing import build_new_order
@@ -245,6 +246,18 @@ def test_a_start_that_is_to_end_does_not_wait(folder: Folder) -> None:
         stack.callback(LockFile(folder.state / "unit.lock", "unit", sweeps=True).close)
         with pytest.raises(BeingSweptError, match="start again once it has ended"):
             open_journal(folder.config.bot, asked, full_speed=False)
+
+
+def test_a_halt_meanwhile_keeps_the_bot_from_starting(
+    folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.leave_open("LIVE")
+    with closing(LockFile(folder.state / "unit.lock", "unit", sweeps=True)):
+        code = call(["halt", str(folder.file), "--reason", "enough"], Session())
+    out = capsys.readouterr().out
+    assert (int(code), "its guardian, process" in out) == (3, True)
+    assert "Its kill switch has tripped" in out
+    assert KillSwitch.of(folder.state, "unit").halted is not None
 
 
 def test_now_sweeps_once_unless_the_bot_runs(
