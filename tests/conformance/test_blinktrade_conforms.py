@@ -44,7 +44,7 @@ async def test_blinktrade_conforms_in_memory(
 async def test_blinktrade_conforms_over_tcp() -> None:
     @asynccontextmanager
     async def open_blinktrade() -> AsyncIterator[VenueUnderTest]:
-        async with open_simulated(case(FASTER, pace=50.0), "tcp") as pair:
+        async with open_simulated(case(FASTER, pace=4.0), "tcp") as pair:
             yield attrs.evolve(pair.subject, quiet_s=0.3)
 
     await check_venue(open_blinktrade)
@@ -60,7 +60,7 @@ async def test_blinktrade_conforms_over_tls() -> None:
     @asynccontextmanager
     async def open_blinktrade() -> AsyncIterator[VenueUnderTest]:
         async with open_simulated(
-            case(FASTER, pace=50.0), "tls", server_ssl=server_ssl, client_ssl=client_ssl
+            case(FASTER, pace=4.0), "tls", server_ssl=server_ssl, client_ssl=client_ssl
         ) as pair:
             yield attrs.evolve(pair.subject, quiet_s=0.3)
 

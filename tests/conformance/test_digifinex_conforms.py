@@ -42,8 +42,8 @@ async def test_digifinex_conforms_in_memory(
 
 
 async def test_digifinex_conforms_over_tcp() -> None:
-    await conform_over_tcp(case(pace=50.0))
+    await conform_over_tcp(case(pace=4.0))
 
 
 async def test_digifinex_conforms_over_tls() -> None:
-    await conform_over_tls(case(pace=50.0))
+    await conform_over_tls(case(pace=4.0))

@@ -49,8 +49,8 @@ async def test_finery_conforms_in_memory(reply_first: object, autojump_clock: Mo
 
 
 async def test_finery_conforms_over_tcp() -> None:
-    await conform_over_tcp(case(pace=50.0))
+    await conform_over_tcp(case(pace=4.0))
 
 
 async def test_finery_conforms_over_tls() -> None:
-    await conform_over_tls(case(pace=50.0))
+    await conform_over_tls(case(pace=4.0))

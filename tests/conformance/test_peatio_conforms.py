@@ -71,7 +71,7 @@ async def test_peatio_conforms_in_memory(
 async def test_peatio_conforms_over_tcp(generation: str) -> None:
     @asynccontextmanager
     async def open_peatio() -> AsyncIterator[VenueUnderTest]:
-        async with open_simulated(case(generation, pace=50.0), "tcp") as pair:
+        async with open_simulated(case(generation, pace=4.0), "tcp") as pair:
             yield attrs.evolve(pair.subject, quiet_s=0.3)
 
     await check_venue(open_peatio)
@@ -88,7 +88,7 @@ async def test_peatio_conforms_over_tls(generation: str) -> None:
     @asynccontextmanager
     async def open_peatio() -> AsyncIterator[VenueUnderTest]:
         async with open_simulated(
-            case(generation, pace=50.0), "tls", server_ssl=server_ssl, client_ssl=client_ssl
+            case(generation, pace=4.0), "tls", server_ssl=server_ssl, client_ssl=client_ssl
         ) as pair:
             yield attrs.evolve(pair.subject, quiet_s=0.3)
 
