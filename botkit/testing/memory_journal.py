@@ -20,7 +20,11 @@ class MemoryRun:
 
     run_id: str
     mode: str
+    config: str
     started_ns: int
+    ended_ns: int | None = None
+    reason: str = ""
+    summary: Mapping[str, Any] | None = None
     entries: list[JournalEntry] = attrs.field(factory=list)
     exit_code: int | None = None
     swept: str | None = None
@@ -75,10 +79,7 @@ class MemoryJournal:
 
     def begin_run(self, *, run_id: str, mode: str, config: str, started_ns: int) -> None:
         """Open a run."""
-        if self.fault:
-            self.failures += 1
-            raise JournalError(self.fault)
-        self._run = MemoryRun(run_id=run_id, mode=mode, started_ns=started_ns)
+        self._run = MemoryRun(run_id=run_id, mode=mode, config=config, started_ns=started_ns)
         self.runs.append(self._run)
 
     def end_run(
@@ -91,9 +92,10 @@ class MemoryJournal:
     ) -> None:
         """Commit what is open and close the run."""
         self.commit()
-        if self._run is not None:
-            self._run.exit_code = exit_code
-        self._run = None
+        run, self._run = self._run, None
+        if run is not None:
+            run.ended_ns, run.exit_code = ended_ns, exit_code
+            run.reason, run.summary = reason, summary
 
     def unfinished(self) -> list[OpenRun]:
         """Return the runs whose orders may still rest, oldest first, until `mark_swept`."""

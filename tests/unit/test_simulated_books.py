@@ -9,7 +9,7 @@ import trio
 from botkit.adapter import SimulatorSetup
 from botkit.clock import LiveClock
 from botkit.matching.exchange import OrderTerms
-from botkit.model import Fill, Side
+from botkit.model import ClientOrderId, Fill, Side, VenueOrderId
 from botkit.testing import MemoryJournal
 from botkit.testing.chronicle import Chronicle
 from botkit.testing.invariants import Books, Death, QuantityLimits
@@ -155,13 +155,13 @@ async def test_a_fill_that_is_not_counted_or_counted_twice_is_found() -> None:
     order_id = bench.submit(Side.BUY, "1", "100")
     (order,) = bench.books.simulator.market.exchange.accounts["alice"].history()
     fill = Fill(
-        client_order_id=order.client_order_id,
+        client_order_id=ClientOrderId(order.client_order_id),
         symbol="finery:BTC-EUR",
         strategy="s",
         side=Side.BUY,
         qty=Decimal(1),
         price=Decimal(100),
-        venue_order_id=bench.books.simulator.venue_order_id(order),
+        venue_order_id=VenueOrderId(bench.books.simulator.venue_order_id(order)),
     )
     for count in (0, 1, 2):
         journal = MemoryJournal()
