@@ -28,6 +28,7 @@ __all__ = ["SWEEP_TIMING", "SweptJournal", "mark_taken", "orders_left", "sweep",
 NS_PER_MS: Final = 1_000_000
 PREPARE_AGAIN_S: Final = 1.0
 RECORD_AGAIN_S: Final = 1.0
+RECORD_TRIES: Final = 10
 SWEEP_TIMING: Final = OrderTiming(
     cancel_due_ns=1_000 * NS_PER_MS, ask_every_ns=500 * NS_PER_MS, back_off=1
 )
@@ -144,7 +145,7 @@ async def sweep(
     venues = [venue for name, venue in plan.venues.items() if name in needed]
     await run_bot(bot, lambda: serve_links(bot.engine, venues, clock, rng=rng))
     if recording is journal:
-        await record.end(bot.exit_code(), bot.stop.reason, deadline)
+        await record.end(bot.exit_code(), bot.stop.reason)
     return bot.exit_code()
 
 
@@ -178,16 +179,14 @@ class _Record:
             return _Unrecorded()
         return self.journal
 
-    async def end(self, code: ExitCode, reason: str, deadline: float) -> None:
-        """Close the run, trying until `deadline` by trio's clock; open, it is looked at again."""
-        while True:
+    async def end(self, code: ExitCode, reason: str) -> None:
+        """Close the run, trying for a while; one that stays open is looked at again."""
+        for _ in range(RECORD_TRIES):
             try:
                 self.journal.end_run(ended_ns=self.clock.now_ns(), exit_code=code, reason=reason)
             except JournalError as exc:
                 self.log("error", "the run cannot be closed", {"error": str(exc)})
             else:
-                return
-            if trio.current_time() >= deadline:
                 return
             await trio.sleep(RECORD_AGAIN_S)
 

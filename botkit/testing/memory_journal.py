@@ -78,7 +78,10 @@ class MemoryJournal:
         self._run = None
 
     def begin_run(self, *, run_id: str, mode: str, config: str, started_ns: int) -> None:
-        """Open a run."""
+        """Open a run; raise `JournalError` where `commit` would."""
+        if self.fault:
+            self.failures += 1
+            raise JournalError(self.fault)
         self._run = MemoryRun(run_id=run_id, mode=mode, config=config, started_ns=started_ns)
         self.runs.append(self._run)
 
