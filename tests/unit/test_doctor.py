@@ -15,9 +15,11 @@ import pytest
 import trio
 
 from botkit.cli.doctor.examination import Check, Needs, examine
+from botkit.cli.doctor.guarding import guardian
 from botkit.cli.doctor.subject import Subject, ok
 from botkit.cli.main import call
 from botkit.cli.session import Session
+from botkit.config import load
 from botkit.errors import InvariantError
 from botkit.journal import SqliteJournal, hold_lock
 from botkit.killswitch import KillSwitch
@@ -44,6 +46,29 @@ def test_a_bot_whose_orders_end_with_it_needs_no_guardian(tmp_path: Path) -> Non
     not_needed = "not needed: orders at these venues end with the bot"
 
     assert found(write(tmp_path), "guardian") == [("pass", not_needed, "")]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("", "a run with --live could not be guarded: "),
+        ("key = 'k'\nsecret = 's'\n[bot.guardian]\nenabled = false\n", "switched off: the orders"),
+        ("key = 'k'\nsecret = 's'\n[venues.x.guardian]\nkey = 'g'\n", "x: "),
+    ],
+)
+def test_what_stands_in_a_guardians_way_is_told(tmp_path: Path, more: str, told: str) -> None:
+    at = "url = 'ws://127.0.0.1:9'\nrest_url = 'http://127.0.0.1:9'\n"
+    path = tmp_path / "unit.toml"
+    path.write_text(
+        "[bot]\nname = 'x'\n[[strategies]]\ntype = 'grid'\ninstrument = 'x:BTC-EUR'\n"
+        f"[venues.x]\ntype = 'finery'\n{at}{more}"
+    )
+    subject = Subject(files=[str(path)], loaded=load(path))
+
+    lines = list(guardian(subject))
+
+    assert lines[0].text.startswith(told)
+    assert not [line for line in lines if line.health.value == "pass"]
 
 
 # What earlier runs left ---------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
@@ -17,13 +18,14 @@ from botkit.cli.journal_opening import open_journal
 from botkit.cli.main import call
 from botkit.cli.session import Session
 from botkit.cli.signals import SignalWatch
+from botkit.cli.standing import standing_socket
 from botkit.clock import wall_time_ns
 from botkit.config import Config, load
 from botkit.errors import AlreadyRunningError, BeingSweptError, ConfigError
 from botkit.journal import JournalReader, SqliteJournal
 from botkit.journal.database import LockFile
 from botkit.killswitch import KillSwitch
-from botkit.live import Process, Watch
+from botkit.live import Process, Watch, Word
 from botkit.shell import ExitCode, Stop
 from botkit.testing import build_new_order
 
@@ -67,12 +69,14 @@ class Folder:
     def journal(self) -> SqliteJournal:
         return SqliteJournal.open(self.state, "unit")
 
-    def leave_open(self, mode: str, run_id: str = "r1", *, orders: int = 1) -> None:
+    def leave_open(
+        self, mode: str, *, orders: int = 1, symbol: str = "paper:BTC-EUR", run_id: str = "r1"
+    ) -> None:
         """Leave a run as a killed bot does."""
         with closing(self.journal()) as journal:
             journal.begin_run(run_id=run_id, mode=mode, config="", started_ns=1)
             for number in range(orders):
-                journal.record(build_new_order(f"unit-{run_id}-{number}"))
+                journal.record(build_new_order(f"unit-{run_id}-{number}", symbol=symbol))
             journal.commit()
 
     def swept(self) -> dict[str, str | None]:
@@ -127,6 +131,16 @@ async def test_it_gives_up_with_the_orders_named_when_a_venue_says_nothing_of_th
     assert "1 order may rest: canceling" in told
     assert "gave up: ORDERS MAY REST" in told
     assert "unit-r1-0  buy 1 paper:BTC-EUR at 100  UNKNOWN" in folder.logged[-1]
+
+
+async def test_a_sweep_that_breaks_is_tried_again_and_then_told(
+    folder: Folder, autojump_clock: MockClock
+) -> None:
+    folder.leave_open("LIVE", symbol="other:BTC-EUR")  # of a venue that the config has not
+
+    assert await folder.guardian.take_over("it died") is ExitCode.ORDERS_MAY_REST
+    assert sum("the sweep failed" in line for line in folder.logged) > 2
+    assert "unit-r1-0" in folder.logged[-1]
 
 
 async def test_while_somebody_else_is_at_it_the_guardian_waits_then_looks(
@@ -210,7 +224,38 @@ async def test_a_bot_without_a_guardian_that_lives_stops_after_three(folder: Fol
     assert "none.toml" in (folder.state / "unit.guardian.log").read_text()
 
 
-async def test_a_bot_that_was_held_up_loses_its_lease_and_stops(
+async def test_a_bot_that_was_held_up_loses_its_lease_and_stops(folder: Folder) -> None:
+    bot: Any = Guarded()
+    hasty = attrs.evolve(folder.config.bot.guardian, hung_after=500_000_000)
+    config = attrs.evolve(folder.config, bot=attrs.evolve(folder.config.bot, guardian=hasty))
+    async with Guards(config, [], wanted=True).guarding(bot, folder.log, lambda _: None):
+        assert bot.lease() == ""
+        threading.Event().wait(0.6)  # nothing else runs here meanwhile
+        with trio.fail_after(5.0):
+            await bot.stop.wait()
+        assert "it cancels and ends" in bot.lease()
+    assert bot.stop.reason == "the lease is gone"
+
+
+async def test_a_guardian_elsewhere_is_found_and_missed(folder: Folder) -> None:
+    bot: Any = Guarded()
+    alerts: list[Any] = []
+    guards = Guards(folder.config, [], wanted=False)
+    folder.state.mkdir(mode=0o700)
+    with standing_socket(folder.config) as listening, trio.fail_after(10.0):
+        async with guards.guarding(bot, folder.log, alerts.append):
+            await trio.lowlevel.wait_readable(listening)
+            sock, _ = listening.accept()
+            with sock:
+                await trio.lowlevel.wait_readable(sock)
+                assert sock.recv(1) == Word.BEAT.value
+            while not alerts:
+                await trio.lowlevel.checkpoint()
+    assert alerts[0].headline == "the guardian elsewhere is gone"
+    assert not bot.stop.requested
+
+
+async def test_a_bot_that_nobody_guards_has_no_lease(
     folder: Folder, autojump_clock: MockClock
 ) -> None:
     bot: Any = Guarded()

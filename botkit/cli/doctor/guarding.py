@@ -9,7 +9,7 @@ from botkit.cli.doctor.setup import MEND
 from botkit.cli.doctor.subject import Subject, fail, ok, warn
 from botkit.cli.guarded import Guards
 from botkit.errors import BotkitError, ConfigError
-from botkit.ports import DiagnosableVenue, Diagnosis, Venue
+from botkit.ports import DiagnosableVenue, Diagnosis, Health, Venue
 
 __all__ = ["guardian"]
 
@@ -31,9 +31,10 @@ def guardian(subject: Subject) -> Iterator[Diagnosis]:
             "take bot.guardian.enabled out, or have botkit guard run beside the bot",
         )
     else:
-        for name, venue in kept.items():
-            yield from _at(subject, name, venue)
-        yield _started(subject)
+        told = [each for name, venue in kept.items() for each in _at(subject, name, venue)]
+        yield from told
+        if all(each.health is not Health.FAIL for each in told):  # else it would not get ready
+            yield _started(subject)
 
 
 def _at(subject: Subject, name: str, venue: Venue) -> Iterator[Diagnosis]:
