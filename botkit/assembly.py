@@ -204,6 +204,8 @@ def _build_venue(
         options |= own
         source = f"{source}.{GUARDIAN}"
     paper = options.pop("paper", {}) if market_data is not None else {}
+    if market_data is None and table.on_disconnect is not None:
+        options["on_disconnect"] = table.on_disconnect  # matched here, it decides by itself
     setup = VenueSetup(
         name=name,
         options=options,
@@ -211,7 +213,7 @@ def _build_venue(
         source=source,
         base_dir=config.base_dir_of(f"venues.{name}"),
         now_ns=now_ns,
-        on_disconnect=table.on_disconnect,
+        on_disconnect=table.on_disconnect or "cancel",
     )
     dry_run = structure(DryRunOptions, paper, source, key="paper")
     if market_data is not None and not live:
@@ -397,7 +399,9 @@ def assemble(
             rate_stale_ns=config.bot.rate_stale,
             flatten=config.bot.flatten,
             timing=timing or OrderTiming(),
-            on_disconnect={name: venue.on_disconnect for name, venue in config.venues.items()},
+            on_disconnect={
+                name: venue.on_disconnect or "cancel" for name, venue in config.venues.items()
+            },
             listed=[name for name, venue in plan.venues.items() if venue.keeps_orders],
             exclusive=[
                 name for name, venue in config.venues.items() if venue.account == "exclusive"

@@ -116,7 +116,7 @@ def _with_name(key: str, keys: Sequence[str]) -> str:
 @attrs.frozen(kw_only=True)
 class _VenueTable:
     type: str = attrs.field(validator=attrs.validators.min_len(1))
-    on_disconnect: Literal["cancel", "keep"] = "cancel"
+    on_disconnect: Literal["cancel", "keep"] | None = None
     account: Literal["shared", "exclusive"] = "shared"
 
 

@@ -140,7 +140,7 @@ class VenueConfig:
     Parameters
     ----------
     on_disconnect
-        What becomes of orders that rest when the link is lost, they are
+        What becomes of orders that rest when the link is lost: they are
         canceled, or (`keep`) asked for and left. What a killed run has left is canceled anyway.
     account
         `exclusive`: nobody and nothing else trades on it, so an order that may be ours is ours.
@@ -149,15 +149,14 @@ class VenueConfig:
 
     name: str
     type: str
-    on_disconnect: Literal["cancel", "keep"] = "cancel"
+    on_disconnect: Literal["cancel", "keep"] | None = None
     account: Literal["shared", "exclusive"] = "shared"
     options: Mapping[str, Any] = attrs.field(factory=dict, repr=_masked_repr)
 
     def terms(self) -> dict[str, str]:
         """Return what holds of every venue, as far as it is not left as it is."""
-        told = {"on_disconnect": self.on_disconnect, "account": self.account}
-        usual = {"on_disconnect": "cancel", "account": "shared"}
-        return {key: value for key, value in told.items() if value != usual[key]}
+        told = {} if self.on_disconnect is None else {"on_disconnect": self.on_disconnect}
+        return told if self.account == "shared" else {**told, "account": self.account}
 
 
 @attrs.frozen(kw_only=True)
