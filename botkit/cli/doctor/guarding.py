@@ -31,9 +31,9 @@ def guardian(subject: Subject) -> Iterator[Diagnosis]:
             "take bot.guardian.enabled out, or have botkit guard run beside the bot",
         )
     else:
-        told = [each for name, venue in kept.items() for each in _at(subject, name, venue)]
-        yield from told
-        if all(each.health is not Health.FAIL for each in told):  # else it would not get ready
+        found = [each for name, venue in kept.items() for each in _at(subject, name, venue)]
+        yield from found
+        if all(each.health is not Health.FAIL for each in found):  # else it would not get ready
             yield _started(subject)
 
 
