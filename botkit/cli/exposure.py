@@ -84,7 +84,7 @@ def exposure_of(plan: Plan, name: str) -> Exposure:
     return Exposure(
         venue=name,
         type=table.type,
-        on_disconnect=table.on_disconnect,
+        on_disconnect=table.on_disconnect or "cancel",
         orders=orders,
         layers=tuple(_layers(plan, venue, liveness, keeps=table.on_disconnect == "keep")),
         failures=_in_process(venue) if reckoning is None else reckoning.failures(),
