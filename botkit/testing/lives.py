@@ -34,6 +34,8 @@ __all__ = ["Life", "Lives"]
 
 MODE: Final = "LIVE"
 NOTICED_S: Final = (0.001, 0.003)  # after how long a guardian learns of a death
+DIES_TOO: Final = 0.2  # the part of guardians that are killed while they sweep
+DIES_AFTER_S: Final = (0.0, 0.3)
 HUNG_AFTER_S: Final = 5.0
 RESTART_S: Final = (0.2, 4.0)
 AGAIN_S: Final = 1.0  # after a start that failed
@@ -131,6 +133,18 @@ class Lives:
         life.over.set()
         return True
 
+    async def _kill_guardian(self, after_s: float) -> None:
+        """Kill a guardian that sweeps: what is left is for the next start."""
+        await trio.sleep(after_s)
+        life = self.current
+        if life is None or not life.is_guardian or self.finishing:
+            return
+        self.chronicle.tell("kill", f"life {life.number}, which sweeps")
+        self.deaths[-1].guarded = False
+        life.process.kill()
+        self._unwind(life)
+        life.over.set()
+
     def _die(self, *, guarded: bool) -> None:
         death = Death(number=len(self.deaths) + 1, at=trio.current_time(), guarded=guarded)
         self.deaths.append(death)
@@ -152,6 +166,10 @@ class Lives:
             if life.exit_code is None and not life.failure:
                 if self._guarded:
                     await trio.sleep(self.rng.uniform(*NOTICED_S))
+                    if self.rng.random() < DIES_TOO:
+                        self.nursery.start_soon(
+                            self._kill_guardian, self.rng.uniform(*DIES_AFTER_S)
+                        )
                     swept = await self._live(is_guardian=True)
                     self.chronicle.tell("swept", f"exit code {swept.exit_code} {swept.failure}")
                 await trio.sleep(self.rng.uniform(*RESTART_S))

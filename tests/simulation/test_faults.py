@@ -1,5 +1,6 @@
 """A bot broken by everything a seed has drawn, beside its simulated exchange."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from venues.finery.simulator import QUIRKS
 
 ROOT = Path(__file__).parents[2]
 VENUES = ("blinktrade", "digifinex", "finery", "moonbase", "peatio")
+PROCESSES = int(os.environ.get("BOTKIT_TRACE_PROCESSES", "2"))  # besides this one
 SCRIPT = """
 import sys
 from botkit.config import load
@@ -53,11 +55,11 @@ def test_same_seed_has_the_same_faults_and_the_same_trace_in_other_processes() -
         subprocess.run(  # noqa: S603  our own interpreter
             [sys.executable, "-c", SCRIPT, config],
             cwd=ROOT,
-            env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": hash_seed},
+            env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": str(hash_seed)},
             capture_output=True,
             text=True,
             check=True,
         ).stdout.strip()
-        for hash_seed in ("1", "2")
+        for hash_seed in range(1, 1 + PROCESSES)
     }
     assert traces == {run("finery", 4).trace}
