@@ -139,7 +139,8 @@ def test_closing_gives_orders_back_and_keeps_cancels_for_who_stands_by() -> None
 
 
 async def test_orders_without_a_name_of_ours_are_told_apart_by_the_venues_id() -> None:
-    outbox = Outbox([].append)
+    told: list[Event] = []
+    outbox = Outbox(told.append)
     with outbox.standing_by():
         for venue_id in ("1", "2", "1"):
             outbox.put(cancel("", venue_id))
