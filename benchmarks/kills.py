@@ -69,7 +69,7 @@ async def kill_all(scene: Scene, seeds: Sequence[int], jobs: int) -> list[KillOu
             with tempfile.TemporaryDirectory() as folder:
                 try:
                     outcome = await kill_once(scene, kill, Path(folder))
-                except Exception as exc:  # noqa: BLE001  the harness's own failure is one, too
+                except ExceptionGroup as exc:  # as everything leaves the nurseries inside
                     outcome = failed(kill, exc)
         outcomes.append(outcome)
         for problem in outcome.problems:
@@ -83,7 +83,7 @@ async def kill_all(scene: Scene, seeds: Sequence[int], jobs: int) -> list[KillOu
     return outcomes
 
 
-def failed(kill: Kill, exc: Exception) -> KillOutcome:
+def failed(kill: Kill, exc: ExceptionGroup[Exception]) -> KillOutcome:
     """Return the outcome of a kill that could not be carried out."""
     told = "".join(traceback.format_exception(exc))
     return KillOutcome(
