@@ -142,7 +142,8 @@ class HttpLink:
         ConfigError
             A header, the path or the query cannot be sent as HTTP: nothing was.
         """
-        what = f"{method} {self._target.scheme}://{self._target.authority}{path.partition('?')[0]}"
+        target = self._target
+        what = f"{method} {target.scheme}://{target.authority}{self._path(path)}"
         progress = _Progress()
         try:
             request = httpx.Request(
@@ -168,13 +169,17 @@ class HttpLink:
         except _ERRORS as exc:
             raise progress.failure(what, method, reason_of(exc), exc) from exc
 
+    def _path(self, path: str) -> str:
+        """Return what follows the host, without a query: that may carry a signature."""
+        base = self._target.resource.partition("?")[0].rstrip("/")
+        return f"{base}/{path.partition('?')[0].lstrip('/')}"
+
     def _url(self, path: str, params: Params | None) -> httpx.URL:
-        base = self._target.resource.rstrip("/")
-        own, _, query = path.partition("?")
+        query = path.partition("?")[2]
         if params is not None:
             added = params if isinstance(params, str) else urllib.parse.urlencode(params)
             query = "&".join(filter(None, (query, added)))
-        target = f"{base}/{own.lstrip('/')}" + (f"?{query}" if query else "")
+        target = self._path(path) + (f"?{query}" if query else "")
         return self._root.copy_with(raw_path=target.encode("ascii"))
 
     @functools.cached_property  # taking a URL apart costs as much as many a handler

@@ -73,7 +73,7 @@ async def failing(network: SimulatedNetwork, method: str, deadline_s: float = 5.
         with pytest.raises(VenueError) as caught:
             await http.request(method, "/order?signature=s3cret", deadline_s=deadline_s)
     assert "s3cret" not in str(caught.value)
-    assert f"{method} http://venue.test/order:" in str(caught.value)
+    assert f"{method} {BASE}/order:" in str(caught.value)
     return caught.value
 
 
