@@ -94,13 +94,18 @@ def hold_lock(state_dir: Path, bot: str) -> Iterator[None]:
         lock.close()
 
 
-def connect(path: Path, synchronous: str) -> sqlite3.Connection:
-    """Open the journal for writing, made or brought up to date if need be."""
+def connect(path: Path, synchronous: str, *, alone: bool = False) -> sqlite3.Connection:
+    """Open the journal for writing, made or brought up to date if need be.
+
+    `alone` nobody can read it meanwhile, and opening it takes no room on the disk.
+    """
     if synchronous not in {"NORMAL", "FULL"}:
         raise ConfigError(f"journal synchronous {synchronous!r}: it must be 'NORMAL' or 'FULL'")
     # No waiting for locks: nobody else writes, and if someone does, the loop must not freeze.
     # FULL commits in a thread, one commit at a time, so SQLite's own check would be wrong.
     with _opened(path, str(path), timeout_s=0.0) as db:
+        if alone:  # what readers would share is kept in memory
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")
         version = _check_version(path, db)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {synchronous}")

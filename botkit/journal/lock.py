@@ -1,5 +1,6 @@
 """The lock of a bot: one process holds it, and no child that it forks holds it on."""
 
+import contextlib
 import fcntl
 import os
 from io import TextIOWrapper
@@ -56,9 +57,9 @@ class LockFile:
             raise _refusal(path, bot, told) from None
         self._key = _identity(os.fstat(self._file.fileno()))
         _held[self._key] = f"{os.getpid()} {SWEEPER}" if sweeps else f"{os.getpid()}"
-        self._file.truncate(0)
-        self._file.write(f"{_held[self._key]}\n")
-        self._file.flush()
+        with contextlib.suppress(OSError):  # no room: it is held all the same, and says nothing
+            os.ftruncate(self._file.fileno(), 0)
+            os.write(self._file.fileno(), f"{_held[self._key]}\n".encode())
 
     def close(self) -> None:
         """Let the next one in. The file stays: removing it could remove another's lock."""

@@ -105,7 +105,7 @@ class SqliteJournal:
         path, lock_path = journal_paths(state_dir, bot)
         lock = LockFile(lock_path, bot, sweeps=sweeps)
         try:
-            db = connect(path, synchronous)
+            db = _connected(path, synchronous) if sweeps else connect(path, synchronous)
         except BaseException:
             lock.close()
             raise
@@ -338,3 +338,14 @@ class SqliteJournal:
     def _failure(self, what: str, exc: Exception) -> JournalError:
         why = explain(exc) if isinstance(exc, sqlite3.Error) else str(exc)
         return JournalError(f"journal {self.path}: {what}: {why}")
+
+
+def _connected(path: Path, synchronous: str) -> sqlite3.Connection:
+    """Open the journal for a sweep, which needs what stands there also where nothing can be added.
+
+    A second attempt, on a disk that is full, needs no room.
+    """
+    try:
+        return connect(path, synchronous)
+    except JournalError:
+        return connect(path, synchronous, alone=True)

@@ -121,7 +121,9 @@ async def sweep(
     deadline = budget.start()
     instruments = await _prepared(plan, log, deadline)
     record = _Record(journal, run_id, clock, log)
-    recording = record.begin(runs[-1].mode, plan.config.show())
+    recording, inventory = record.begin(
+        runs[-1].mode, plan.config.show(), lambda: opening(instruments)
+    )
     bot = assemble(
         plan,
         instruments,
@@ -133,7 +135,7 @@ async def sweep(
         timing=SWEEP_TIMING,
     )
     bot.budget = budget
-    bot.opening = opening(instruments)
+    bot.opening = inventory
     for symbol in dict.fromkeys([*bot.engine.channels, *(each.symbol for each in bot.opening)]):
         if symbol in instruments:
             recording.record(Traded.of(instruments[symbol]))
@@ -168,16 +170,23 @@ class _Record:
     clock: Clock
     log: Log
 
-    def begin(self, mode: str, config: str) -> Journal:
-        """Open the run; return where to record it, which is nowhere if it cannot be opened."""
+    def begin(
+        self, mode: str, config: str, opening: Callable[[], Sequence[Adjustment]]
+    ) -> tuple[Journal, Sequence[Adjustment]]:
+        """Open the run; return where to record it, and the positions that it takes over.
+
+        That is nowhere and none if it cannot be opened, or the positions not be read: a run that
+        was recorded without them would lose them.
+        """
         try:
+            inventory = opening()
             self.journal.begin_run(
                 run_id=self.run_id, mode=mode, config=config, started_ns=self.clock.now_ns()
             )
         except JournalError as exc:
             self.log("critical", "not journaled, canceled all the same", {"error": str(exc)})
-            return _Unrecorded()
-        return self.journal
+            return _Unrecorded(), ()
+        return self.journal, inventory
 
     async def end(self, code: ExitCode, reason: str) -> None:
         """Close the run, trying for a while; one that stays open is looked at again."""

@@ -1,6 +1,8 @@
 """A journal that cannot write says so at once, keeps everything, and writes it when it can."""
 
 import contextlib
+import resource
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -185,6 +187,28 @@ def test_a_full_disk_is_an_error_and_nothing_is_lost_once_there_is_room(
 
     assert entries_of(journal.path) == written
     assert journal.dropped == 0
+
+
+def test_who_sweeps_opens_what_a_killed_bot_left_also_where_no_file_can_grow(
+    tmp_path: Path,
+) -> None:
+    alive, dead = tmp_path / "alive", tmp_path / "dead"
+    with contextlib.closing(SqliteJournal.open(alive, "demo")) as journal:
+        begin(journal)
+        journal.record(build_order(1))
+        journal.commit()
+        shutil.copytree(alive, dead)  # as it is on the disk when the bot is killed
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(JournalError, match="cannot be written"):
+            SqliteJournal.open(dead, "demo")
+        with contextlib.closing(SqliteJournal.open(dead, "demo", sweeps=True)) as journal:
+            (run,) = journal.unfinished()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [each.request for each in run.orders] == [build_order(1)]
 
 
 def test_the_hash_is_the_same_as_if_nothing_had_failed(

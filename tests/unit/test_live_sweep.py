@@ -1,5 +1,6 @@
 """What earlier runs left: which record of an order counts, and what marks it as taken over."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -10,9 +11,11 @@ from trio.testing import MockClock
 from botkit.assembly import Plan
 from botkit.clock import LiveClock
 from botkit.config import BotConfig, Config
+from botkit.errors import JournalError
 from botkit.journal import OpenRun, taken_over
 from botkit.live.sweep import orders_left, sweep, symbols_left
 from botkit.model import (
+    Adjustment,
     CancelOrder,
     ClientOrderId,
     ExecutionReport,
@@ -118,6 +121,29 @@ async def test_a_sweep_cancels_what_rests_whether_or_not_it_can_be_recorded(
     kinds = [type(entry) for entry in journal.entries[1:]]
     assert [kind for kind in dict.fromkeys(kinds) if kind in swept] == swept
     assert trio.current_time() == 3, "as late as the venue answers: it does not wait for a disk"
+
+
+async def test_a_sweep_that_cannot_read_the_positions_cancels_and_records_no_run_without_them(
+    autojump_clock: MockClock,
+) -> None:
+    order = build_new_order(client_order_id="demo-old-1", symbol=SlowVenue().instrument.symbol)
+    venue, journal = Abandoned(order), killed_with(order)
+
+    def opening(_: object) -> Sequence[Adjustment]:
+        raise JournalError("the journal is locked")
+
+    code = await sweep(
+        guardians_plan(venue),
+        journal,
+        clock=LiveClock(origin_ns=10**18),
+        run_id="g1",
+        log=lambda *_: None,
+        give_up_s=30.0,
+        opening=opening,
+    )
+
+    assert (code, set(venue.canceled)) == (ExitCode.CLEAN, {"demo-old-1"})
+    assert [run.run_id for run in journal.unfinished()] == ["old"]
 
 
 async def test_a_sweep_that_gives_up_says_that_orders_may_rest(autojump_clock: MockClock) -> None:
