@@ -127,7 +127,6 @@ GOOD = (200, b'{"code":"0","order_id":"a"}')
         ((200, b'{"code":"20011"}'), DigiFinexCodeError),
         ((403, b'{"code":20003}'), DigiFinexCodeError),
         ((200, b'{"code":10005}'), DigiFinexCodeError),
-        ((200, b'{"code":10008}'), DigiFinexCodeError),
         ((200, b'{"code":10002}'), VenueAuthenticationError),
     ],
 )
@@ -138,6 +137,27 @@ async def test_order_call_is_sent_once_and_its_failure_says_whether_it_was_done(
         with pytest.raises(error):
             await venue.rest.post(http, "/spot/order/new", decode, {"symbol": "A"})
     assert len(venue.asked) == 1
+
+
+LATE = (200, b'{"code":10008}')
+TIME = (200, b'{"code":0,"server_time":1100}')
+
+
+async def test_order_call_refused_because_our_clock_is_off_is_sent_once_more_by_the_right_time(
+    autojump_clock: MockClock,
+) -> None:
+    async with answering(LATE, TIME, GOOD) as (venue, http):
+        told = await venue.rest.post(http, "/spot/order/new", decode, {"symbol": "A"})
+    assert told.order_id == "a"
+    times = [each.headers.get("access-timestamp") for each in venue.asked]
+    assert times == ["1000", None, "1100"]
+
+
+async def test_order_call_refused_so_twice_is_given_up(autojump_clock: MockClock) -> None:
+    async with answering(LATE, TIME, LATE) as (venue, http):
+        with pytest.raises(DigiFinexCodeError):
+            await venue.rest.post(http, "/spot/order/new", decode, {"symbol": "A"})
+    assert len(venue.asked) == 3
 
 
 @pytest.mark.parametrize(

@@ -101,8 +101,7 @@ class Rest:
             return await self._read(http, path, decode, parameters or {}, private=private)
         except DigiFinexCodeError as exc:
             if exc.code == ErrorCode.TIMESTAMP_OUT_OF_RANGE:
-                told = await self._read(http, "/time", _time, {}, private=False)
-                self.set_clock(told.server_time)
+                await self._correct_clock(http)
             elif exc.code == ErrorCode.TOO_MANY_REQUESTS:
                 self.gets.hold(PAUSE_S)
             elif exc.code != ErrorCode.EXCEPTION:
@@ -137,7 +136,9 @@ class Rest:
         decode: Callable[[bytes], T],
         parameters: Mapping[str, str],
     ) -> T:
-        """Return the answer to a POST, which is sent once and not cut short by cancellation.
+        """Return the answer to a POST, which is not cut short by cancellation.
+
+        It is sent once, and once more after one that was refused because our clock is off.
 
         Raises
         ------
@@ -148,6 +149,22 @@ class Rest:
         VenueUnreachableError
             It was not sent.
         """
+        try:
+            return await self._post(http, path, decode, parameters)
+        except DigiFinexCodeError as exc:
+            if exc.code != ErrorCode.TIMESTAMP_OUT_OF_RANGE:
+                raise
+            with trio.CancelScope(shield=True):
+                await self._correct_clock(http)
+        return await self._post(http, path, decode, parameters)
+
+    async def _post(
+        self,
+        http: HttpLink,
+        path: str,
+        decode: Callable[[bytes], T],
+        parameters: Mapping[str, str],
+    ) -> T:
         body = wire.form(parameters)
         headers = {"Content-Type": "application/x-www-form-urlencoded", **self._headers(body)}
         with trio.CancelScope(shield=True):  # it ends within its deadline
@@ -169,6 +186,10 @@ class Rest:
             raise OrderOutcomeUnknownError(f"{exc}; it may have been done") from exc
         except (VenueDisconnectedError, VenueProtocolError) as exc:
             raise OrderOutcomeUnknownError(f"{exc}; it may have been done") from exc
+
+    async def _correct_clock(self, http: HttpLink) -> None:
+        told = await self._read(http, "/time", _time, {}, private=False)
+        self.set_clock(told.server_time)
 
     def set_clock(self, told_s: float) -> None:
         """Take the venue's time, in seconds: calls signed by a clock that is off are refused."""
