@@ -26,12 +26,6 @@ def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-def _held(outcome: Outcome) -> str:
-    if outcome.held:
-        return "yes"
-    return "NO: " + "; ".join(outcome.problems)
-
-
 def _done(outcome: Outcome) -> str:
     case = outcome.planned.case
     return f"{case.done}*" if case.own else case.done
@@ -56,11 +50,16 @@ COLUMNS: Final[tuple[Column[Outcome], ...]] = (
         right=True,
     ),
     Column(name="exit_code", value=lambda each: each.exit_code, heading="exit", right=True),
-    Column(name="held", value=lambda each: each.held, text=_held),
     Column(
-        name="done", value=lambda each: each.planned.case.done, heading="what was done", text=_done
+        name="held", value=lambda each: each.held, text=lambda each: "yes" if each.held else "NO"
     ),
-    Column(name="problems", value=lambda each: list(each.problems), heading=""),
+    Column(name="done", value=lambda each: each.planned.case.done, heading="how", text=_done),
+    Column(
+        name="problems",
+        value=lambda each: list(each.problems),
+        heading="why not",
+        text=lambda each: "; ".join(each.problems),
+    ),
     Column(name="took_s", value=lambda each: round(each.took_s, 3), heading=""),
 )
 

@@ -49,6 +49,10 @@ def _outage(stage: Stage) -> float:
     return links.OUTAGE_S + _lost(stage)
 
 
+def _twice(stage: Stage) -> float:
+    return processes.STALL_S + KILLED_S + _lost(stage)
+
+
 def _silent_stop(stage: Stage) -> float:
     return stage.setting.clean_up_s + 2 * KILLED_S + _lost(stage)
 
@@ -183,7 +187,7 @@ CASES: Final = {
             name="second SIGINT",
             done="two SIGINT while no venue answers",
             carry_out=processes.interrupt_twice,
-            within_s=_silent_stop,
+            within_s=_twice,
             codes=MAY_REST,
         ),
         Case(
@@ -267,6 +271,13 @@ CASES: Final = {
             within_s=lambda stage: processes.FULL_S + stage.setting.clean_up_s,
             codes=(ExitCode.ERROR,),
             weight=8,
+        ),
+        Case(
+            name="kill -9, full disk",
+            done="SIGKILL; the guardian cannot write either; then a restart",
+            carry_out=processes.kill_on_full_disk,
+            within_s=_killed,
+            weight=12,
         ),
     )
 }

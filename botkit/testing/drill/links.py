@@ -89,21 +89,21 @@ async def refused(stage: Stage) -> None:
 async def late_fill(stage: Stage) -> None:
     """Fill an order, hold back what tells of it, and have the bot stop meanwhile."""
     await stage.working()
+    stage.strike()
     stage.proxy.delay_answers(LATE_S)
     for order in stage.desk.resting()[:1]:
         stage.desk.trade_with(order)
-    stage.strike()
     stage.bot.send(signal.SIGTERM)
     await stage.ends()
 
 
 async def told_twice(stage: Stage) -> None:
-    """Have every client told twice of a fill."""
+    """Have every client told twice of a fill, and stop the bot a moment later."""
     await stage.working()
+    stage.strike()
     for order in stage.desk.resting()[:1]:
         stage.desk.trade_with(order, told=2)
     await trio.sleep(TOLD_WITHIN_S)
-    stage.strike()
     stage.bot.send(signal.SIGTERM)
     await stage.ends()
 
@@ -111,9 +111,9 @@ async def told_twice(stage: Stage) -> None:
 async def clock_jump(stage: Stage) -> None:
     """Let the venue's clock be an hour ahead all at once, and the bot stop some time later."""
     await stage.working()
+    stage.strike()
     stage.desk.exchange.simulator.market.pause()  # else an hour's trade would happen at once
     stage.desk.clock.jump(JUMP_S)
     await trio.sleep(SILENT_S)
-    stage.strike()
     stage.bot.send(signal.SIGTERM)
     await stage.ends()

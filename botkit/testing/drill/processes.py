@@ -13,6 +13,7 @@ from botkit.testing.drill.stage import Stage
 
 __all__ = [
     "FULL_S",
+    "STALL_S",
     "fill_disk",
     "hang",
     "hang_up",
@@ -22,6 +23,7 @@ __all__ = [
     "kill_both",
     "kill_forked",
     "kill_guardian_first",
+    "kill_on_full_disk",
     "kill_without_link",
     "lose_lease",
     "stop_long",
@@ -179,17 +181,35 @@ async def kill_both(stage: Stage) -> None:
     stage.comes_back = True
 
 
+async def kill_on_full_disk(stage: Stage) -> None:
+    """Send SIGKILL when neither bot nor guardian can write, and start again with room."""
+    await stage.working()
+    guardian = await stage.guardian_pid()
+    stage.strike()
+    for pid in (stage.bot.pid, guardian):
+        _let_nothing_grow(pid)
+    await stage.bot.kill()
+    await stage.without_strays(guardian)
+    await stage.start()
+    stage.comes_back = True
+
+
 async def fill_disk(stage: Stage) -> None:
     """Let no file of the bot's grow any more, and end it in good order a while later."""
     await stage.working()
     stage.strike()
-    resource.prlimit(stage.bot.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    _let_nothing_grow(stage.bot.pid)
     await trio.sleep(NOTICED_S)
     full_ns = stage.desk.exchange.now_ns()
     await trio.sleep(FULL_S - NOTICED_S)
     stage.bot.send(signal.SIGTERM)
     await stage.ends()
     _refuse_orders_since(stage, full_ns, "with no room for its journal")
+
+
+def _let_nothing_grow(pid: int) -> None:
+    """Let every write of a process to a file fail, as on a full disk."""
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 
 
 def _refuse_orders_since(stage: Stage, since_ns: int, why: str) -> None:
