@@ -230,12 +230,12 @@ def lock_owner(path: Path, locks: Path = LOCKS) -> int | None:
     lock_path = journal_paths(path.parent, path.stem)[1]
     try:
         inode = lock_path.stat().st_ino
-        told = lock_path.read_text("ascii", "replace").strip()
+        told = lock_path.read_text("ascii", "replace").strip()  # a guardian's has a word more
         held = locks.read_text("ascii", "replace")
     except OSError:
         return None
     for line in held.splitlines():
         fields = line.split()
-        if "FLOCK" in fields and told in fields and any(f.endswith(f":{inode}") for f in fields):
+        if "POSIX" in fields and told in fields and any(f.endswith(f":{inode}") for f in fields):
             return int(told) if told.isdigit() else None
     return None

@@ -91,6 +91,8 @@ def play(
 
     async def main() -> Ran:
         venues = tuple(SlowVenue(cancel_s, script.name) for script in scripts)
+        for venue in venues:
+            venue.keeps_orders = False  # nothing of a replay rests anywhere before it starts
         ran = build(strategy, venues=venues)
         bot = ran.bot
         bot.clock = clock
