@@ -1,6 +1,7 @@
 """Finery's codec: frames of the venue's pages in, events out; requests out, byte for byte."""
 
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -44,8 +45,10 @@ BTC = Instrument(
 NAME = ClientOrderId("demo-run1-1")
 
 
-def make() -> Codec:
-    return Codec("finery", {"BTC-EUR": BTC}, Numbers(), Chains(), lambda: NOW_NS)
+def make(by_number: Mapping[str, str] | None = None) -> Codec:
+    return Codec(
+        "finery", {"BTC-EUR": BTC}, Numbers(), Chains(), lambda: NOW_NS, by_number=by_number
+    )
 
 
 def order(**terms: Any) -> NewOrder:
@@ -124,12 +127,11 @@ def test_book_snapshot_becomes_levels_in_our_units() -> None:
     assert bound == Bound("F", "BTC-EUR")
 
 
-def test_instrument_number_is_accepted_as_feed_id_once_it_is_known() -> None:
-    codec = make()
+def test_instrument_number_is_accepted_as_feed_id_if_it_is_known() -> None:
     frame = SNAPSHOT.replace(b'"BTC-EUR"', b"42")
-    assert codec.decode(frame) == []
-    codec.by_feed_id["42"] = "BTC-EUR"
-    assert isinstance(codec.decode(frame)[0], BookSnapshot)
+    assert make().decode(frame) == []
+    codec = make({"42": "BTC-EUR"})
+    assert codec.decode(frame)[1] == codec.decode(SNAPSHOT)[1] == Bound("F", "BTC-EUR")
 
 
 def test_book_changes_set_add_and_delete_levels() -> None:

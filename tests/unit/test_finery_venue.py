@@ -371,3 +371,12 @@ async def test_what_a_dry_run_is_given_has_no_way_to_send_an_order() -> None:
     held = FineryVenue.market_data(setup())
     for name in ("submit", "replace", "cancel", "ask", "_desk"):
         assert not hasattr(held, name)
+
+
+@pytest.mark.parametrize("number", [False, True])
+async def test_books_are_found_by_name_and_by_number(
+    number: object, autojump_clock: MockClock
+) -> None:
+    async with open_bench(feed_id_number=number) as bench:
+        assert statuses(bench)[-1] == (True, True, True)
+        assert any(isinstance(event, BookSnapshot) for event in bench.events)

@@ -141,6 +141,8 @@ class Codec:
         Tells the time that events are stamped with.
     fee_is_delta
         Whether a deal's `delta` is the commission, in quote currency.
+    by_number
+        Names by the venue's numbers: frames of books have the one or the other.
     """
 
     def __init__(
@@ -153,10 +155,11 @@ class Codec:
         *,
         fee_is_delta: bool = True,
         cod: bool = True,
+        by_number: Mapping[str, str] | None = None,
     ) -> None:
         self._venue = venue
         self._instruments = instruments
-        self.by_feed_id: dict[str, str] = {name: name for name in instruments}
+        self._by_feed_id = {**(by_number or {}), **{name: name for name in instruments}}
         self._numbers = numbers
         self._chains = chains
         self._now_ns = now_ns
@@ -207,7 +210,7 @@ class Codec:
     # --- books ------------------------------------------------------------------------------
 
     def _on_book(self, message: wire.FeedFrame) -> list[Event | Notice]:
-        name = self.by_feed_id.get(str(message.feed_id))
+        name = self._by_feed_id.get(str(message.feed_id))
         if name is None:
             return self._left_out(f"{message.feed} {message.feed_id}")
         if message.action == "S":

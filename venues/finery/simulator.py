@@ -62,7 +62,7 @@ QUIRKS: Final[Mapping[str, Any]] = {
 DRAWN: Final[Mapping[str, tuple[Any, ...]]] = {
     "reply_first": (None, True, False),
     "code_in_array": (None, True, False),
-    "feed_id_number": (False,),  # so named, no book is found
+    "feed_id_number": (False, True),
     "further_places": ((77, 78), ()),
     "cod_default": (False, True),
     "ignores_cod": (False, True),

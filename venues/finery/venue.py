@@ -97,6 +97,7 @@ class FineryMarketData:
         )
         self._setup = setup
         self._rest = Rest(self.options, setup.now_ns)
+        self._by_number: Mapping[str, str] = {}  # of instruments
         self._was_connected = False
 
     async def prepare(self) -> None:
@@ -107,9 +108,10 @@ class FineryMarketData:
         ConfigError
             It lacks one that a strategy trades.
         """
-        listed = await self.call("instruments")
+        listed = wire.parse(_instruments, await self.call("instruments"), "instruments")
+        self._by_number = {str(row.instrument_id): row.name for row in listed.instruments}
         self.instruments = build_instruments(
-            wire.parse(_instruments, listed, "instruments"),
+            listed,
             self.options,
             self._setup.symbols,
             f"{self._setup.source}: instruments",
@@ -187,6 +189,7 @@ class FineryMarketData:
             clock.now_ns,
             fee_is_delta=self.options.delta == "fee",
             cod=self.capabilities.cancel_on_disconnect,
+            by_number=self._by_number,
         )
 
     def books(self) -> tuple[Feed, ...]:
