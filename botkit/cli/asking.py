@@ -230,12 +230,17 @@ def lock_owner(path: Path, locks: Path = LOCKS) -> int | None:
     lock_path = journal_paths(path.parent, path.stem)[1]
     try:
         inode = lock_path.stat().st_ino
-        told = lock_path.read_text("ascii", "replace").strip()  # a guardian's has a word more
         held = locks.read_text("ascii", "replace")
     except OSError:
         return None
     for line in held.splitlines():
         fields = line.split()
-        if "POSIX" in fields and told in fields and any(f.endswith(f":{inode}") for f in fields):
-            return int(told) if told.isdigit() else None
+        if "POSIX" in fields and any(field.endswith(f":{inode}") for field in fields):
+            pid = int(fields[fields.index("WRITE") + 1])
+            return pid if pid == os.getpid() or _is_bots(lock_path) else None
     return None
+
+
+def _is_bots(lock_path: Path) -> bool:
+    """Tell whether the holder is no guardian; not asked in its process, which would let go."""
+    return len(lock_path.read_text("ascii", "replace").split()) == 1
