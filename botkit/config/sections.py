@@ -155,7 +155,9 @@ class VenueConfig:
 
     def terms(self) -> dict[str, str]:
         """Return what holds of every venue, as far as it is not left as it is."""
-        told = {} if self.on_disconnect is None else {"on_disconnect": self.on_disconnect}
+        told: dict[str, str] = {}
+        if self.on_disconnect is not None:
+            told["on_disconnect"] = self.on_disconnect
         return told if self.account == "shared" else {**told, "account": self.account}
 
 
