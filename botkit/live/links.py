@@ -3,13 +3,14 @@
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+import attrs
 import numpy as np
 import trio
 
 from botkit.clock import Clock
 from botkit.engine import Engine
 from botkit.errors import VenueAuthenticationError, VenueDisconnectedError, VenueError
-from botkit.model import Tick, VenueStatus
+from botkit.model import Event, Tick, VenueStatus
 from botkit.ports import StandbyVenue, Venue
 from botkit.transport import BudgetedVenue, supervise
 
@@ -57,6 +58,12 @@ async def _serve_venue(
     A lost link is made anew, with back-off; what trying again would not mend ends the run.
     """
     told: list[str] = []
+    uptime = _Uptime()
+
+    def deliver(event: Event) -> None:
+        if isinstance(event, VenueStatus):
+            uptime.note(is_up=event.up)
+        engine.handle(event)
 
     def lost(loss: VenueError) -> None:
         if told != [str(loss)]:
@@ -68,12 +75,13 @@ async def _serve_venue(
             await nursery.start(_stand_by, venue, engine, clock)
         try:
             await supervise(
-                lambda: venue.run(engine.handle, clock),
+                lambda: venue.run(deliver, clock),
                 name=venue.name,
                 rng=rng,
                 budget=venue.connect_budget if isinstance(venue, BudgetedVenue) else None,
                 on_loss=lost,
                 fatal=(VenueAuthenticationError,),  # a frame we cannot read may come right anew
+                up_s=uptime.take_s,
             )
             failure: Exception = VenueDisconnectedError(f"{venue.name} ended its link by itself")
         except Exception as exc:  # noqa: BLE001  raised again once the other venues are done
@@ -82,6 +90,29 @@ async def _serve_venue(
         reason = f"the link to {venue.name} failed: {failure}"
         engine.handle(_down(venue, reason, clock))
         engine.lifecycle.want_stop(reason)
+
+
+@attrs.define
+class _Uptime:
+    """How long a session has been up, in one stretch."""
+
+    _since: float | None = None
+    _longest_s: float = 0.0
+
+    def note(self, *, is_up: bool) -> None:
+        """Take what the venue says of itself."""
+        now = trio.current_time()
+        if is_up and self._since is None:
+            self._since = now
+        elif not is_up and self._since is not None:
+            self._longest_s = max(self._longest_s, now - self._since)
+            self._since = None
+
+    def take_s(self) -> float:
+        """Return the longest stretch, and begin anew: the session has ended."""
+        self.note(is_up=False)
+        longest_s, self._longest_s = self._longest_s, 0.0
+        return longest_s
 
 
 async def _stand_by(

@@ -26,8 +26,8 @@ class BackOff:
     """How long to wait before the next attempt, in seconds.
 
     The wait doubles from `first_s` up to `most_s`; of each, a share of up to `jitter` is taken
-    off at random, lest many bots come back at the same moment. A session that lasted `stable_s`
-    starts anew from `first_s`.
+    off at random, lest many bots come back at the same moment. After a session that was up for
+    `stable_s` it starts anew from `first_s`; one that was only connecting does not count.
     """
 
     first_s: float = attrs.field(default=0.5, validator=attrs.validators.gt(0.0))
@@ -35,7 +35,7 @@ class BackOff:
     jitter: float = attrs.field(
         default=0.5, validator=[attrs.validators.ge(0.0), attrs.validators.le(1.0)]
     )
-    stable_s: float = attrs.field(default=60.0, validator=attrs.validators.gt(0.0))
+    stable_s: float = attrs.field(default=10.0, validator=attrs.validators.gt(0.0))
 
     def wait_s(self, failures: int, draw: float) -> float:
         """Return the wait after `failures` (1 or more) in a row, `draw` uniform in [0, 1)."""
@@ -52,11 +52,13 @@ async def supervise(
     budget: Budget | None = None,
     on_loss: Callable[[VenueError], None] | None = None,
     fatal: Fatal = FATAL,
+    up_s: Callable[[], float] | None = None,
 ) -> None:
     """Run `session` again whenever it raises a `VenueError`; return when it returns.
 
     Each attempt takes one from `budget`, waiting for it if need be. `on_loss` is called with what
-    ended each session, before the wait; the log has it once, not again until it changes.
+    ended each session, before the wait; the log has it once, not again until it changes. `up_s`
+    tells how long the session that has just ended was up; all of it, if nobody tells.
 
     Raises what `session` raised if that, or anything in its group, is one of `fatal` or no
     `VenueError`: trying again would not help.
@@ -75,7 +77,8 @@ async def supervise(
                 raise
         else:
             return
-        stable = trio.current_time() - started_at >= back_off.stable_s
+        lasted_s = trio.current_time() - started_at if up_s is None else up_s()
+        stable = lasted_s >= back_off.stable_s
         failures, told = (1, "") if stable else (failures + 1, told)
         wait_s = back_off.wait_s(failures, rng.random())
         if str(loss) != told:

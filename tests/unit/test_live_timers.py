@@ -3,14 +3,18 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import numpy as np
 import pytest
 import trio
 from trio.testing import MockClock
 
-from botkit.clock import LiveClock
+from botkit.clock import Clock, LiveClock
 from botkit.engine import Engine
+from botkit.errors import VenueDisconnectedError
 from botkit.live import serve_links
 from botkit.live.links import serve_timers
+from botkit.model import VenueStatus
+from botkit.ports import Deliver
 from botkit.testing import START_NS
 from tests.unit.shell_bench import SlowVenue, build, strategy_of
 
@@ -116,3 +120,43 @@ async def test_further_tasks_live_as_long_as_the_links(autojump_clock: MockClock
         await serve_links(ran.bot.engine, [venue], ran.bot.clock, [beside])
 
     assert ended == [3]
+
+
+class CutVenue(SlowVenue):
+    """Connects for ten seconds, is up for `ups[0]`, is cut; and so on."""
+
+    def __init__(self, *ups: float) -> None:
+        super().__init__()
+        self.ups = list(ups)
+        self.started: list[float] = []
+
+    async def run(self, deliver: Deliver, clock: Clock) -> None:
+        self.started.append(trio.current_time())
+        await trio.sleep(10)
+        up_s = self.ups.pop(0)
+        for is_up in (up_s > 0, False):
+            deliver(
+                VenueStatus(
+                    venue=self.name,
+                    market_data=is_up,
+                    private=is_up,
+                    order_entry=is_up,
+                    receive_time_ns=clock.now_ns(),
+                )
+            )
+            await trio.sleep(up_s)
+            up_s = 0
+        raise VenueDisconnectedError("cut")
+
+
+@pytest.mark.parametrize(("up_s", "most_s"), [(10.0, 0.5), (9.0, 8.0), (0.0, 8.0)])
+async def test_session_that_was_up_for_ten_seconds_is_followed_by_the_next_at_once(
+    up_s: float, most_s: float, autojump_clock: MockClock
+) -> None:
+    venue = CutVenue(*[up_s] * 9)
+    ran = build(strategy_of(), venues=(venue,))
+    with trio.move_on_after(5 * (10 + up_s) + 16):
+        await serve_links(ran.bot.engine, [venue], ran.bot.clock)
+    waits = np.diff(venue.started[:6]) - 10 - up_s
+    assert len(waits) == 5
+    assert most_s / 2 <= waits[-1] <= most_s

@@ -60,6 +60,16 @@ async def test_a_session_that_was_stable_starts_from_the_first_wait(
     assert session.started == [0.0, 1.0, 3.0, 64.0, 66.0]
 
 
+async def test_a_session_counts_as_long_as_it_was_up_not_as_long_as_it_connected(
+    autojump_clock: MockClock,
+) -> None:
+    session = Session(*[(30.0, lost())] * 4, (0.0, None))
+    ups = iter([0.0, 9.9, 10.0, 0.0])
+    back_off = BackOff(first_s=1.0, jitter=0.0)
+    await supervise(session, name="v", rng=rng(), back_off=back_off, up_s=lambda: next(ups))
+    assert np.diff(session.started).tolist() == [31.0, 32.0, 31.0, 32.0]
+
+
 async def test_jitter_shortens_waits_as_the_seed_says(autojump_clock: MockClock) -> None:
     starts = []
     for seed in (1, 1, 2):
