@@ -1,21 +1,31 @@
 """The cases of a drill, its settings and its checks; the drill itself is in the e2e tests."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-import trio
 from trio.testing import MockClock
 
 from botkit.assembly import check
 from botkit.clock import LiveClock
 from botkit.config import load
 from botkit.errors import ConfigError
-from botkit.model import CancelOrder, Side
+from botkit.journal import SqliteJournal
+from botkit.model import CancelOrder, ClientOrderId, Fill, Side
 from botkit.testing import run_strategy
+from botkit.testing.builders import build_new_order
 from botkit.testing.drill import CASES, Setting, plan, setting_of
-from botkit.testing.drill.books import Desk, JumpingClock
+from botkit.testing.drill.books import (
+    Desk,
+    JumpingClock,
+    disagreements,
+    journal_at,
+    kept_ids,
+    open_runs,
+)
 from botkit.testing.drill.bounds import SLACK_S, USUAL_S, Bounds, bounds_of
 from botkit.testing.drill.quoting import Quoter
 from botkit.testing.drill.stage import quoting
@@ -180,23 +190,77 @@ async def test_a_clock_that_jumps_is_ahead_from_then_on(autojump_clock: MockCloc
     assert true.now_ns() == 1_000 + 2_000_000_000
 
 
-async def test_a_desk_counts_the_bots_fills_and_sees_what_others_lose() -> None:
+@asynccontextmanager
+async def at_desk() -> AsyncIterator[Desk]:
+    """Give the desk of a bot, without one, where nobody else moves the market."""
     async with open_exchange("finery") as exchange:
+        exchange.simulator.market.pause()
         clock = JumpingClock(LiveClock(origin_ns=exchange.now_ns()))
-        desk = Desk("finery", exchange, clock, "alice", ["BTC-EUR"])
+        yield Desk("finery", exchange, clock, "alice", ["BTC-EUR"])
+
+
+async def test_a_desk_sees_what_others_lose_unless_it_was_traded() -> None:
+    async with at_desk() as desk:
         desk.plant_others(on_same_account=True)
+        exchange, market = desk.exchange, desk.exchange.simulator.market
+        _, second, first, *_ = exchange.planted()
         assert len(exchange.planted()) == 5
         assert not desk.touched()
-        assert not desk.resting()
 
-        market = exchange.simulator.market
-        market.pause()
-        person = next(each for each in exchange.planted() if each.state.account == "alice")
-        desk.trade_with(person)
-        await trio.lowlevel.checkpoint()
+        desk.trade_with(first)
+        assert not desk.touched(), "it was half filled, and rests"
+        market.exchange.cancel(second.state.account, second.state.order_id, market.catch_up())
 
-        assert person in desk.touched()
-        assert not desk.filled, "it was not the bot's"
+        assert desk.touched() == [second]
+        assert not desk.resting(), "none is the bot's"
+        assert not desk.filled
+
+
+async def test_fills_that_the_journal_has_not_or_twice_are_told(tmp_path: Path) -> None:
+    async with at_desk() as desk:
+        ours = desk.exchange.plant("alice", Side.BUY)  # by the bot, as far as the desk knows
+        desk.trade_with(ours)
+        ((key, qty),) = desk.filled.items()
+        assert key == ("BTC-EUR", Side.BUY)
+        fill = Fill(
+            client_order_id=ClientOrderId("demo-r1-1"),
+            symbol="finery:BTC-EUR",
+            strategy="maker",
+            side=Side.BUY,
+            qty=qty,
+            price=Decimal(100),
+        )
+        path = journal_at(tmp_path, "demo")
+        with closing(SqliteJournal.open(tmp_path, "demo")) as journal:
+            journal.begin_run(run_id="r1", mode="LIVE", config="", started_ns=1)
+            journal.commit()
+            told = [*disagreements(path, {"finery": desk})]
+            assert told == [
+                f"finery:BTC-EUR: the journal has buy fills of 0, the exchange of {qty}"
+            ]
+            journal.record(fill)
+            journal.commit()
+            assert not [*disagreements(path, {"finery": desk})]
+            assert open_runs(path) == ["run r1 is left open in the journal (exit code None)"]
+            journal.record(fill)
+            journal.commit()
+            assert len([*disagreements(path, {"finery": desk})]) == 1
+            journal.end_run(ended_ns=2, exit_code=0, reason="")
+            assert not open_runs(path)
+
+
+async def test_orders_that_are_to_rest_are_known_by_every_id(tmp_path: Path) -> None:
+    order = build_new_order(client_order_id="demo-r1-1", symbol="finery:BTC-EUR", keep=True)
+    with closing(SqliteJournal.open(tmp_path, "demo")) as journal:
+        journal.begin_run(run_id="r1", mode="LIVE", config="", started_ns=1)
+        journal.record(order)
+        journal.record(build_new_order(client_order_id="demo-r1-2", symbol="finery:BTC-EUR"))
+        journal.commit()
+
+    assert kept_ids(journal_at(tmp_path, "demo")) == {"demo-r1-1"}
+    async with at_desk() as desk:
+        ours = desk.exchange.plant("alice", Side.BUY, client_order_id="7")
+        assert desk.names_of(ours) == {"7", desk.exchange.simulator.venue_order_id(ours.state)}
 
 
 def test_a_setting_says_how_long_things_may_take() -> None:

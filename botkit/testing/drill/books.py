@@ -11,7 +11,7 @@ import trio
 from botkit.clock import Clock
 from botkit.journal import JournalReader, Run
 from botkit.matching.exchange import ExchangeEvent, Execution, OrderTerms
-from botkit.model import Side, TimeInForce
+from botkit.model import OrdStatus, Side, TimeInForce
 from botkit.shell import ExitCode
 from botkit.testing.loopback import SeenOrder, SimulatedExchange
 
@@ -88,7 +88,7 @@ class Desk:
     def plant_others(self, *, on_same_account: bool) -> None:
         """Have others trade there; a person and another bot `on_same_account`, too."""
         exchange = self.exchange
-        stranger = self._stranger()
+        stranger = self._strangers()[-1]
         for symbol in self.symbols:
             self._planted += [exchange.plant(stranger, side, symbol=symbol) for side in Side]
         if on_same_account:
@@ -99,27 +99,36 @@ class Desk:
             )
 
     def touched(self) -> list[SeenOrder]:
-        """Return what others had there and is not as it was."""
-        return [each for each in self._planted if not self.exchange.untouched(each)]
+        """Return what others had there and somebody has canceled or changed; it may be filled."""
+        return [each for each in self._planted if not self._is_as_planted(each)]
 
     def trade_with(self, order: SeenOrder, *, told: int = 1) -> None:
-        """Have another account fill one of the bot's orders; what happens is told so many times."""
+        """Have another account fill half of one of the bot's orders, or all if it is too small.
+
+        What happens is told so many times.
+        """
         market, state = self.exchange.simulator.market, order.state
         now_ns = market.catch_up()
         if not order.rests or state.price is None:
             return
-        levels = market.exchange.markets[state.symbol].levels(state.side)
+        traded = market.exchange.markets[state.symbol]
         before = sum(
-            (size for px, size, _ in levels if (px - state.price) * state.side.sign > 0), Decimal(0)
+            (
+                size
+                for px, size, _ in traded.levels(state.side)
+                if (px - state.price) * state.side.sign > 0
+            ),
+            Decimal(0),
         )
+        half = traded.instrument.quantity(state.order_qty / 2)
         terms = OrderTerms(
             symbol=state.symbol,
             side=state.side.opposite,
-            order_qty=before + state.order_qty,
+            order_qty=before + (half or state.order_qty),
             price=state.price,
             time_in_force=TimeInForce.IOC,
         )
-        events = market.exchange.submit(self._stranger(), terms, now_ns)
+        events = market.exchange.submit(self._strangers()[0], terms, now_ns)
         for _ in range(told):
             market.tell(events)
 
@@ -128,9 +137,16 @@ class Desk:
         state = order.state
         return {state.client_order_id, self.exchange.simulator.venue_order_id(state)} - {""}
 
-    def _stranger(self) -> str:
+    def _is_as_planted(self, planted: SeenOrder) -> bool:
+        then = planted.state
+        if not planted.rests:
+            return planted.ended_as is OrdStatus.FILLED
+        now = self.exchange.simulator.market.exchange.accounts[then.account].order(then.order_id)
+        return now is not None and (now.price, now.order_qty) == (then.price, then.order_qty)
+
+    def _strangers(self) -> list[str]:
         members = self.exchange.simulator.members
-        return next(each.name for each in members if each.name != self.account)
+        return [each.name for each in members if each.name != self.account]
 
     def _on_events(self, events: Sequence[ExchangeEvent]) -> None:
         for event in events:

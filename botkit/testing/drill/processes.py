@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -125,7 +126,8 @@ async def lose_lease(stage: Stage) -> None:
     woken_ns = stage.desk.exchange.now_ns()
     stage.bot.send(signal.SIGCONT)
     await stage.ends()
-    os.kill(guardian, signal.SIGCONT)
+    with suppress(ProcessLookupError):
+        os.kill(guardian, signal.SIGCONT)
     _refuse_orders_since(stage, woken_ns, "with its lease gone")
 
 
