@@ -102,6 +102,7 @@ class Books:
     gone_after_s: list[float] = attrs.field(factory=list)
     orders: int = 0
     fills: int = 0
+    on_accepted: Callable[[str, OrderState], None] = lambda _, __: None
     on_accept: list[Callable[[], None]] = attrs.field(factory=list)
     on_fill: list[Callable[[], None]] = attrs.field(factory=list)
     _take: Mapping[type, Callable[[Any], None]] = attrs.field(init=False)
@@ -131,7 +132,7 @@ class Books:
 
     def resting(self) -> list[str]:
         """Return a line for each order of the bot that works."""
-        return [f"{self._text(order)} rests" for order in self.open.values()]
+        return [f"{self.text(order)} rests" for order in self.open.values()]
 
     def differing_money(self) -> list[str]:
         """Return a line for each balance that is not what it began with and what was traded."""
@@ -164,16 +165,17 @@ class Books:
             return
         self.orders += 1
         self.open[order.order_id] = order
-        self.chronicle.tell("order", self._text(order))
+        self.chronicle.tell("order", self.text(order))
         if not self.is_alive() and self.deaths:
             self.deaths[-1].venue_orders[self.venue, order.order_id] = trio.current_time()
         self._check(order)
+        self.on_accepted(self.venue, order)
         self._call(self.on_accept, order)
 
     def _on_replaced(self, event: OrderReplaced) -> None:
         if self._is_ours(event.order):
             self.open[event.order.order_id] = event.order
-            self.chronicle.tell("replace", self._text(event.order))
+            self.chronicle.tell("replace", self.text(event.order))
             self._check(event.order)
 
     def _on_changed(self, event: OrderReduced) -> None:
@@ -185,7 +187,7 @@ class Books:
         if order.account != self.member and order.order_id not in self.planted:
             return
         reason = event.reason if isinstance(event, OrderCanceled) else "expired"
-        self.chronicle.tell("gone", f"{self._text(order)} ({reason})")
+        self.chronicle.tell("gone", f"{self.text(order)} ({reason})")
         if order.order_id in self.planted:
             if reason is CancelReason.CLIENT:
                 whose = self.planted[order.order_id]
@@ -219,7 +221,7 @@ class Books:
         self.net[order.symbol] = self.net.get(order.symbol, ZERO) + event.qty * order.side.sign
         if leg.fee_currency == market.base.name:
             self.fees[order.symbol] = self.fees.get(order.symbol, ZERO) + leg.fee
-        self.chronicle.tell("fill", f"{self._text(order)}: {event.qty} at {event.price}")
+        self.chronicle.tell("fill", f"{self.text(order)}: {event.qty} at {event.price}")
         if order.leaves_qty:
             self.open[order.order_id] = order
         else:
@@ -244,7 +246,7 @@ class Books:
         self.gone_after_s.append(after_s)
         if after_s > WithinS:
             self.problem(
-                f"{self._text(order)} rested {after_s:.3f} s after death {death.number} of its "
+                f"{self.text(order)} rested {after_s:.3f} s after death {death.number} of its "
                 f"bot, {WithinS:g} s is the limit"
             )
 
@@ -267,22 +269,22 @@ class Books:
             worst = self._worst(order.symbol, order.side)
             if worst > limit:
                 self.problem(
-                    f"{self._text(order)}: the position could become {worst} on the side of "
+                    f"{self.text(order)}: the position could become {worst} on the side of "
                     f"{order.side}, max_position is {limit}"
                 )
         most = self.limits.of_all("max_open_orders") or self.limits.of("max_open_orders", symbol)
         if most is not None and len(self.open) > most:
             self.problem(
-                f"{self._text(order)}: {len(self.open)} orders work, max_open_orders is {most}"
+                f"{self.text(order)}: {len(self.open)} orders work, max_open_orders is {most}"
             )
 
     def _check_order(self, order: OrderState, symbol: str) -> None:
         qty = self.limits.of("max_order_qty", symbol)
         if qty is not None and order.order_qty > qty:
-            self.problem(f"{self._text(order)}: max_order_qty is {qty}")
+            self.problem(f"{self.text(order)}: max_order_qty is {qty}")
         notional = self.limits.of("max_order_notional", symbol)
         if notional is not None and (order.price or ZERO) * order.order_qty > notional:
-            self.problem(f"{self._text(order)}: max_order_notional is {notional}")
+            self.problem(f"{self.text(order)}: max_order_notional is {notional}")
 
     def _worst(self, symbol: str, side: Side) -> Decimal:
         """Return what is held on `side` if all that works there fills, fees told or not."""
@@ -298,7 +300,8 @@ class Books:
         net = gross - self.fees.get(symbol, ZERO)
         return leaves + min(gross * side.sign, net * side.sign)
 
-    def _text(self, order: OrderState) -> str:
+    def text(self, order: OrderState) -> str:
+        """Return what tells an order of the bot."""
         name = f" {order.client_order_id}" if order.client_order_id else ""
         return (
             f"{self.venue} {order.order_id}{name} {order.side.lower()} {order.order_qty} "

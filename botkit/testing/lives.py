@@ -84,6 +84,7 @@ class Lives:
     deaths: list[Death] = attrs.field(factory=list)
     lives: list[Life] = attrs.field(factory=list)
     on_death: list[Callable[[Death], None]] = attrs.field(factory=list)
+    on_entry: Callable[[JournalEntry], None] = lambda _: None
     failed_starts: int = 0
     finishing: bool = False
     crashed: bool = False
@@ -202,6 +203,7 @@ class Lives:
         return life
 
     def _on_entry(self, life: Life, entry: JournalEntry) -> None:
+        self.on_entry(entry)
         if isinstance(entry, NewOrder):
             life.trades = True
             waiting, self._on_submit[:] = list(self._on_submit), []

@@ -33,6 +33,7 @@ from botkit.testing.invariants import Books, QuantityLimits
 from botkit.testing.lives import Lives
 from botkit.testing.memory_journal import MemoryJournal
 from botkit.testing.planting import plant
+from botkit.testing.precedence import Precedence
 from botkit.testing.settling import QUIET_S, settle, sums_of
 from botkit.testing.world import HOST, PORT, World, open_world
 
@@ -237,7 +238,20 @@ class _Story:
             )
             simulator.market.exchange.observe(found[name].on_events)
             lives.on_death.append(found[name].on_death)
+        self._order(found, lives)
         return found
+
+    def _order(self, books: Mapping[str, Books], lives: Lives) -> None:
+        """Have looked at in which order things happen."""
+        precedence = Precedence(
+            books=books,
+            journal=self._journal,
+            keeps=lambda venue: self.config.venues[venue].on_disconnect == "keep",
+        )
+        lives.on_entry = precedence.on_entry
+        lives.on_death.append(precedence.on_death)
+        for each in books.values():
+            each.on_accepted = precedence.on_accepted
 
     def _faults(
         self, world: World, lives: Lives, books: Mapping[str, Books], rng: np.random.Generator
