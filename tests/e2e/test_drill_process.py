@@ -9,12 +9,12 @@ ROOT = Path(__file__).resolve().parents[2]
 WITHIN_S = 90.0
 
 
-def drill(*words: str) -> tuple[int, list[dict[str, object]], str]:
-    """Run `botkit drill` on the Finery config; return exit code, rows and stderr."""
+def run_drill(*words: str) -> tuple[int, str, str]:
+    """Run `botkit drill` on the Finery config; return exit code, stdout and stderr."""
     found = subprocess.run(  # noqa: S603  our own interpreter
         [
             *(sys.executable, "-c", "from botkit.cli import main; main()"),
-            *("drill", "configs/finery.toml", "--json", *words),
+            *("drill", "configs/finery.toml", *words),
         ],
         cwd=ROOT,
         capture_output=True,
@@ -22,21 +22,28 @@ def drill(*words: str) -> tuple[int, list[dict[str, object]], str]:
         timeout=WITHIN_S,
         check=False,
     )
-    return found.returncode, [json.loads(line) for line in found.stdout.splitlines()], found.stderr
+    return found.returncode, found.stdout, found.stderr
 
 
 def test_links_disks_and_guardians_break_and_nothing_rests() -> None:
     names = ["cut in flight", "guardian dies", "full disk"]
-    code, rows, errors = drill(*(f"--only={name}" for name in names), "--quoter")
+    code, told, errors = run_drill("--json", *(f"--only={name}" for name in names), "--quoter")
+    rows = [json.loads(line) for line in told.splitlines()]
 
     assert code == 0, (rows, errors)
     assert [row["case"] for row in rows] == names
     assert all(row["held"] and row["orders"] for row in rows)
 
 
-def test_a_bot_without_a_guardian_does_not_hold() -> None:
-    code, [row], errors = drill("--only=kill -9", "--quoter", "--set=bot.guardian.enabled=false")
+def test_a_bot_without_a_guardian_does_not_hold_and_the_table_says_why(tmp_path: Path) -> None:
+    keep = tmp_path / "kept"
+    code, told, errors = run_drill(
+        "--only=kill -9", "--set=bot.guardian.enabled=false", f"--keep={keep}"
+    )
 
     assert code == 1, errors
-    assert row["held"] is False
-    assert "is left open in the journal" in str(row["problems"])
+    assert "market_maker trades" in told
+    assert "is left open in the journal" in told
+    assert "\n0 of 1 case held; " in told
+    assert (keep / "kill_-9" / "bot-1.log").read_text()
+    assert list((keep / "kill_-9" / "state").glob("*.sqlite"))

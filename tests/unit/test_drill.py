@@ -6,18 +6,23 @@ from contextlib import asynccontextmanager, closing
 from decimal import Decimal
 from pathlib import Path
 
+import attrs
 import pytest
+import trio
 from trio.testing import MockClock
 
 from botkit.assembly import check
+from botkit.cli.main import call
+from botkit.cli.session import Session
 from botkit.clock import LiveClock
 from botkit.config import load
 from botkit.errors import ConfigError
 from botkit.journal import SqliteJournal
 from botkit.model import CancelOrder, ClientOrderId, Fill, Side
+from botkit.shell import ExitCode
 from botkit.testing import run_strategy
 from botkit.testing.builders import build_new_order
-from botkit.testing.drill import CASES, Setting, plan, setting_of
+from botkit.testing.drill import CASES, Drill, Outcome, Setting, plan, setting_of
 from botkit.testing.drill.books import (
     Desk,
     JumpingClock,
@@ -268,3 +273,37 @@ def test_a_setting_says_how_long_things_may_take() -> None:
 
     assert isinstance(setting, Setting)
     assert (setting.hung_s, setting.clean_up_s) == (2.0, 10.0)
+
+
+async def test_a_case_that_cannot_be_carried_out_is_told_and_the_drill_goes_on(
+    tmp_path: Path,
+) -> None:
+    sound = setting_of([FINERY])
+    refused = "strategies.market_maker.params.qty=-1"
+    setting = attrs.evolve(sound, sets=(*sound.sets, refused))
+    outcomes: list[Outcome] = []
+    planned = plan(setting, ["SIGINT"])
+
+    with trio.fail_after(30.0):
+        told = await Drill(setting=setting, keep=tmp_path).run(planned, outcomes.append)
+
+    assert told == outcomes
+    assert not told[0].held
+    assert "the case could not be carried out" in told[0].problems[0]
+    assert "params.qty: found -1" in told[0].problems[0]
+    assert (tmp_path / "SIGINT" / "bot-1.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([str(ROOT / "configs" / "paper.toml")], "needs a simulated exchange"),
+        ([FINERY, "--only", "SIGFOO"], "--only: found 'SIGFOO', allowed: link cut, "),
+    ],
+)
+def test_what_cannot_be_drilled_is_refused(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["drill", *words], Session()) == ExitCode.USAGE
+
+    assert said in capsys.readouterr().err

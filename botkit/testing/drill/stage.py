@@ -193,9 +193,9 @@ class Stage:
             ]
         return code
 
-    async def guardian_pid(self) -> int:
+    async def guardian_pid(self, within_s: float = WORKS_WITHIN_S) -> int:
         """Return the process id of the bot's guardian; raise `LookupError` if it has none."""
-        with trio.move_on_after(WORKS_WITHIN_S):
+        with trio.move_on_after(within_s):
             while (guardian := self.bot.guardian()) is None:
                 await self._moment()
             return guardian.pid
