@@ -167,6 +167,7 @@ class PlayedBot:
                 log=lambda *_: None,
                 equity_every_ns=0,
                 keep_running=True,
+                on_disconnect=dict.fromkeys(VENUES, "keep"),
                 rate_stale_ns=10_000_000_000,
                 carried=carried,
                 fees=FEES,
@@ -204,8 +205,10 @@ class PlayedBot:
         self._sent.extend(commands)
 
     def tell(self, event: Any) -> None:
-        """Hand an event to the engine, and what left to the model."""
+        """Hand an event to the engine, and what left to the model; do at once what is due by it."""
         self.engine.handle(event)
+        if self.engine.next_due_ns <= self.engine.now_ns:  # as a shell does
+            self.engine.handle(Tick(self.engine.now_ns))
         self.absorb()
 
     def absorb(self) -> None:
@@ -520,8 +523,16 @@ class PlayedBot:
                 agree = agree and abs(Fraction(told) - right) < NOISE
         expect(that=agree, or_else=(ask, verdict, judgement))
 
-    def is_ready(self, symbol: str) -> bool:
+    def is_linked(self, symbol: str) -> bool:
+        """Tell whether the venue can be talked to."""
         return symbol.split(":", maxsplit=1)[0] in self.model.up
+
+    def is_ready(self, symbol: str) -> bool:
+        """Tell whether new orders may go there: linked, and all of before the loss is settled."""
+        venue = symbol.split(":", maxsplit=1)[0]
+        unsettled = self.engine.reconciler.unsettled.get(venue, {})
+        expect(that=all(each.is_open for each in unsettled), or_else=f"{unsettled} unsettled")
+        return self.is_linked(symbol) and not unsettled
 
     def open_orders(self) -> list[PlainOrder]:
         """Return the open orders that have left."""

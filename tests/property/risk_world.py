@@ -86,7 +86,7 @@ class World(PlayedBot):
         side = Side.BUY if pick(2) else Side.SELL
         price = Decimal(MIDDLE[symbol])
         order = self.place(symbol, STRATEGIES[pick(2)], side, Decimal(1 + pick(2)), price)
-        if order.is_open and not order.is_held and self.is_ready(symbol):
+        if order.is_open and not order.is_held and self.is_linked(symbol):
             plain = self.model.orders[order.client_order_id]
             self._fill(plain, plain.qty, pick)
 
@@ -173,7 +173,7 @@ class World(PlayedBot):
 
     def _reachable(self) -> list[PlainOrder]:
         """Return the open orders whose venue can speak."""
-        return [each for each in self.open_orders() if self.is_ready(each.symbol)]
+        return [each for each in self.open_orders() if self.is_linked(each.symbol)]
 
     def _report(self, plain: PlainOrder, status: OrdStatus, **fields: Any) -> None:
         """Deliver a report; `venue_order_id` is always the same for one order."""
@@ -210,7 +210,7 @@ class World(PlayedBot):
         found = [
             each
             for each in self.model.orders.values()
-            if each.canceled and each.cum < each.qty and self.is_ready(each.symbol)
+            if each.canceled and each.cum < each.qty and self.is_linked(each.symbol)
         ]
         if found:
             plain = found[pick(len(found))]
@@ -260,7 +260,7 @@ class World(PlayedBot):
         found = [each for each in self.fills if each[1].get("commission") is not None]
         if found:
             plain, told = found[pick(len(found))]
-            if self.is_ready(plain.symbol):
+            if self.is_linked(plain.symbol):
                 is_full = plain.cum == plain.qty
                 self._report(
                     plain, OrdStatus.FILLED if is_full else OrdStatus.PARTIALLY_FILLED, **told
@@ -424,7 +424,7 @@ class World(PlayedBot):
         found = [
             each
             for each in self.model.orders.values()
-            if each.presumed and not each.is_open and self.is_ready(each.symbol)
+            if each.presumed and not each.is_open and self.is_linked(each.symbol)
         ]
         if found:
             plain = found[pick(len(found))]
