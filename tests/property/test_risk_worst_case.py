@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from botkit.model import (
+    CleanUpExpired,
     Halted,
     Operation,
     OperatorCommand,
@@ -18,7 +19,7 @@ from botkit.model import (
     Side,
 )
 from botkit.orders import Order
-from botkit.testing import SYMBOL, build_venue_status, time_ns
+from botkit.testing import SYMBOL, time_ns
 from botkit.testing.engine_rig import CAPABLE
 from tests.unit.risk_bench import RiskBench
 
@@ -133,10 +134,13 @@ class PositionMachine(RuleBasedStateMachine):
             del self.open[order.client_order_id]
 
     @rule()
-    def lose_the_link(self) -> None:
+    def lose_sight(self) -> None:
         self.seconds += 0.001
-        self.bench.engine.handle(build_venue_status(self.seconds, up=False))
-        self.bench.engine.handle(build_venue_status(self.seconds, up=True))
+        orders = self.bench.engine.orders.working()
+        ids = tuple(order.client_order_id for order in orders)
+        stamp = time_ns(self.seconds)
+        self.bench.engine.handle(CleanUpExpired(client_order_ids=ids, receive_time_ns=stamp))
+        assert all(order.ord_status is OrdStatus.UNKNOWN for order in orders)
 
     @invariant()
     def no_road_leads_past_the_limit(self) -> None:

@@ -8,7 +8,14 @@ import pytest
 
 from botkit.assembly import build_rules
 from botkit.errors import ConfigError
-from botkit.model import ClientOrderId, OrderCancelReject, OrdStatus, RequestKind, TimeInForce
+from botkit.model import (
+    CleanUpExpired,
+    ClientOrderId,
+    OrderCancelReject,
+    OrdStatus,
+    RequestKind,
+    TimeInForce,
+)
 from botkit.ports import Capabilities, Checked, FeeSchedule
 from botkit.testing import (
     SYMBOL,
@@ -54,8 +61,8 @@ def test_unknown_and_canceling_orders_count_and_closed_ones_do_not() -> None:
     first.cancel()
     assert first.ord_status is OrdStatus.PENDING_CANCEL
     assert bench.buy("1.001", "98").ord_status is OrdStatus.REJECTED
-    bench.engine.handle(build_venue_status(1, up=False))
-    bench.engine.handle(build_venue_status(2, up=True))
+    ids = (second.client_order_id,)
+    bench.engine.handle(CleanUpExpired(client_order_ids=ids, receive_time_ns=time_ns(2)))
     assert second.ord_status is OrdStatus.UNKNOWN
     assert bench.buy("1.001", "98").ord_status is OrdStatus.REJECTED
 

@@ -5,7 +5,7 @@ from typing import Any
 import trio
 
 from botkit.config import AlertKind, AlertsConfig, Secret
-from botkit.model import Halted, OrdStatus, StrategyEnded, VenueStatus
+from botkit.model import CleanUpExpired, Halted, OrdStatus, StrategyEnded, VenueStatus
 from botkit.strategy import Strategy
 from botkit.testing.builders import build_venue_status, time_ns
 from botkit.testing.engine_rig import Actor, EngineRig
@@ -176,20 +176,19 @@ def test_orders_in_doubt_are_told_once_and_again_when_there_are_more() -> None:
     alerts = build_alerts(taker)
     actor = Actor()
     rig = looked_at(alerts, actor)
-    actor.buy(actor.instrument, "1", price="100")
-    for after_s, up in ((1, False), (2, True)):
-        rig.engine.handle(build_venue_status(after_s, up=up, reason="cut"))
+    first = actor.buy(actor.instrument, "1", price="100")
+    actor.buy(actor.instrument, "2", price="100")
+    ids = (first.client_order_id,)
+    rig.engine.handle(CleanUpExpired(client_order_ids=ids, receive_time_ns=time_ns(1)))
     alerts.look(rig.engine, 0.0)
     alerts.look(rig.engine, 100.0)
-    actor.buy(actor.instrument, "2", price="100")
-    alerts.look(rig.engine, 200.0)
     rig.engine.handle(build_venue_status(3, up=False))
     alerts.look(rig.engine, 300.0)
     alerts.last_words(None)
 
     told = [each for each in taker.taken if "doubt" in each[0]]
     assert [title for title, _ in told] == ["rig: 1 order in doubt", "rig: 2 orders in doubt"]
-    assert "buy 1 paper:BTC-EUR at 100, 0 filled: the link to the venue was lost" in told[0][1]
+    assert "buy 1 paper:BTC-EUR at 100, 0 filled: no confirmation within the clean-up" in told[0][1]
     assert all(order.ord_status is OrdStatus.UNKNOWN for order in actor.orders())
 
 
