@@ -193,6 +193,8 @@ async def open_account(setup: VenueSetup, network: Network | None = None) -> Asy
                 yield Account(connection, options)
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
+            if failures:  # why what was asked is not answered
+                raise failures[0] from None
             raise (group.exceptions[0] if len(group.exceptions) == 1 else group) from None
         if failures:
             raise failures[0]
