@@ -1,7 +1,7 @@
 """`botkit drill`: break the bot of a config in every way, against simulated exchanges."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,16 +10,16 @@ import click
 import trio
 
 from botkit.cli.session import Session, configs_argument, set_option
+from botkit.cli.signals import SignalWatch
 from botkit.cli.tables import Column, Form, form_options, print_rows
 from botkit.cli.wording import plural
-from botkit.shell import ExitCode
-from botkit.testing.drill import Drill, Outcome, Setting, plan, setting_of
+from botkit.shell import ExitCode, Stop
+from botkit.testing.drill import Drill, Outcome, Planned, Setting, plan, setting_of
 from botkit.testing.processes import adopted_orphans
 
 __all__ = ["command"]
 
-NS_PER_S: Final = 1e9
-LINUX: Final = "linux"
+INTERRUPTED: Final = 130
 
 
 def _seconds(value: float | None) -> str:
@@ -99,26 +99,61 @@ def command(
     connections; others' orders are put into its book; and the bot runs there as a process of its
     own, with its guardian. It takes about two minutes. docs/drill.md has what each case does.
 
-    The exit code is 0 if all held, else 1.
+    The exit code is 0 if all held, else 1; 130 if it was interrupted.
     """
     session.load(configs, overrides)  # from here on its secrets are in no message
     setting = setting_of(configs, overrides, quotes=quoter)
     planned = plan(setting, only)
     drill = Drill(setting=setting, seed=seed, jobs=jobs, keep=keep)
     progress = _Progress(len(planned)) if sys.stderr.isatty() else None
+    session.watch.install()
     with adopted_orphans():
-        outcomes = trio.run(drill.run, planned, progress or _tell_nobody)
+        outcomes = trio.run(_run, drill, planned, progress or _tell_nobody, session.watch)
     if progress is not None:
         progress.clear()
     told = [
         attrs.evolve(each, problems=tuple(map(session.redact, each.problems))) for each in outcomes
     ]
-    columns = [each for each in COLUMNS if form or each.name != "venue" or len(setting.bounds) > 1]
+    unneeded = {"venue"} if len(setting.bounds) == 1 else set()
+    if all(each.held for each in told):
+        unneeded.add("problems")
+    columns = [each for each in COLUMNS if form or each.name not in unneeded]
     print_rows(told, columns, form, what="the outcomes", head=_head(setting))
     broken = sum(not each.held for each in outcomes)
     if form is None:
         click.echo(_summary(outcomes, broken))
+    if len(outcomes) < len(planned):
+        session.complain(f"interrupted: {len(planned) - len(outcomes)} of {len(planned)} not done")
+        return INTERRUPTED
     return ExitCode.ERROR if broken else ExitCode.CLEAN
+
+
+async def _run(
+    drill: Drill,
+    planned: Sequence[Planned],
+    on_outcome: Callable[[Outcome], None],
+    watch: SignalWatch,
+) -> list[Outcome]:
+    """Return the outcomes in the order of `planned`, up to a signal; no bot is left running."""
+    outcomes: dict[int, Outcome] = {}
+    stop = Stop()
+    watch.attach(stop, list)
+
+    def note(outcome: Outcome) -> None:
+        outcomes[planned.index(outcome.planned)] = outcome
+        on_outcome(outcome)
+
+    async with trio.open_nursery() as nursery:
+
+        async def run() -> None:
+            await drill.run(planned, note)
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(run)
+        await stop.wait()
+        nursery.cancel_scope.cancel()
+    watch.finish(INTERRUPTED)
+    return [outcomes[number] for number in sorted(outcomes)]
 
 
 def _head(setting: Setting) -> str:

@@ -1,6 +1,9 @@
 """`botkit drill`: a few of its cases at one venue, as a process; it must also be able to fail."""
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -47,3 +50,37 @@ def test_a_bot_without_a_guardian_does_not_hold_and_the_table_says_why(tmp_path:
     assert "\n0 of 1 case held; " in told
     assert (keep / "kill_-9" / "bot-1.log").read_text()
     assert list((keep / "kill_-9" / "state").glob("*.sqlite"))
+
+
+def test_an_interrupted_drill_leaves_no_bot() -> None:
+    marked = os.urandom(8).hex()
+    with subprocess.Popen(  # noqa: S603  our own interpreter
+        [
+            *(sys.executable, "-c", "from botkit.cli import main; main()"),
+            *("drill", "configs/finery.toml", "--only=half-open link"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "DRILL_OF": marked},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not any("--child=" in each for each in commands_with(marked)):
+            process.poll()
+            assert process.returncode is None
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=WITHIN_S)
+
+    assert process.returncode == 130
+    assert "interrupted: 1 of 1 not done" in errors
+    assert not commands_with(marked)
+
+
+def commands_with(marked: str) -> list[str]:
+    """Return the command line of every process that has a mark in its environment."""
+    found = []
+    for each in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if each.name.isdecimal() and marked.encode() in (each / "environ").read_bytes():
+                found.append((each / "cmdline").read_bytes().decode(errors="replace"))
+    return found
