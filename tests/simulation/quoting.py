@@ -4,12 +4,13 @@ Where the venue can change a resting order it does so, else it cancels and place
 """
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from math import inf
 
 import attrs
 
 from botkit import Instrument, Order, OrdStatus, Quote, Side, Strategy, VenueStatus
 
-__all__ = ["Quoting"]
+__all__ = ["Pushing", "Quoting"]
 
 WORKING = (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED)
 
@@ -30,7 +31,7 @@ class Quoting(Strategy):
     params: Params
 
     def on_start(self) -> None:
-        self._ready: set[str] = set()
+        self._ready = {each.venue for each in self.instruments}  # a start waits for all
 
     def on_venue(self, status: VenueStatus) -> None:
         if status.up:
@@ -68,3 +69,35 @@ class Quoting(Strategy):
             order.cancel()
         elif order.ord_status in WORKING:
             order.replace(price=price)
+
+
+class Pushing(Strategy):
+    """Sends an order to each side every 0.3 s, refused or not, and cancels the oldest ones."""
+
+    @attrs.frozen(kw_only=True)
+    class Params:
+        """How much, and how many orders it leaves on a side."""
+
+        qty: Decimal = Decimal("0.01")
+        most: int = 5
+
+    params: Params
+
+    def on_start(self) -> None:
+        self.set_timer("push", 0.3, every_s=0.3)
+
+    def on_timer(self, name: str) -> None:
+        quote = self.market().quote
+        if quote is None or not (quote.bid_qty > 0 and quote.ask_qty > 0):
+            return
+        for side, px, place in (
+            (Side.BUY, quote.bid_px, self.buy),
+            (Side.SELL, quote.ask_px, self.sell),
+        ):
+            ours = [each for each in self.orders() if each.side is side]
+            for order in ours[: -self.params.most]:
+                order.cancel()
+            place(self.instrument, self.params.qty, price=self.instrument.price(px))
+
+    def on_stop(self) -> None:
+        self.set_timer("push", inf)

@@ -8,7 +8,7 @@ import trio
 
 from botkit.testing.storm import SeedOutcome, Storm, replay_command, run_storm
 
-__all__ = ["CONFIGS", "told", "weather"]
+__all__ = ["CONFIGS", "SEARCHED", "TRACED", "told", "weather"]
 
 ROOT = Path(__file__).resolve().parents[2]
 JOBS = 2
@@ -20,6 +20,7 @@ CONFIGS = {
     },
     "two_venues": "tests/simulation/two_venues.toml",
 }
+SEARCHED = {**CONFIGS, "pushing": "tests/simulation/pushing.toml"}
 
 
 def weather(config: str, seeds: Iterable[int]) -> tuple[Storm, list[SeedOutcome]]:
