@@ -1,11 +1,14 @@
 """What happened in a simulation, in order: a hash of it, and lines for people."""
 
 import hashlib
+from typing import Final
 
 import attrs
 import trio
 
 __all__ = ["Chronicle"]
+
+TEXT_AT: Final = 24  # columns
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -27,6 +30,12 @@ class Chronicle:
         self._hash.update(line.encode())
         if self.keep:
             self.lines.append(line)
+
+    def note(self, what: str, text: str) -> None:
+        """Add a line for people alone: the hash has nothing of it."""
+        if self.keep:
+            indented = text.replace("\n", "\n" + " " * TEXT_AT)
+            self.lines.append(f"{trio.current_time():12.6f}  {what:<8}  {indented}")
 
     def mark(self, happened: bytes) -> None:
         """Note what the hash alone is to have."""

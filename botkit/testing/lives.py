@@ -28,7 +28,7 @@ from botkit.testing.invariants import Death
 from botkit.testing.links import Link
 from botkit.testing.memory_journal import MemoryJournal
 from botkit.testing.process import Process, ProcessJournal
-from botkit.testing.world import World, say_nothing
+from botkit.testing.world import World
 
 __all__ = ["Life", "Lives"]
 
@@ -245,7 +245,7 @@ class Lives:
             journal=journal,
             clock=self.world.clock,
             run_id=run_id,
-            log=say_nothing,
+            log=self._log,
             left_open=left,
         )
         bot.opening = self._opening(plan, instruments)
@@ -289,12 +289,18 @@ class Lives:
             journal,
             clock=self.world.clock,
             run_id=run_id,
-            log=say_nothing,
+            log=self._log,
             give_up_s=ATTEMPT_S,
             opening=partial(self._opening, plan),
             rng=np.random.default_rng([self.seed, life.number, 1]),
             on_bot=note,
         )
+
+    def _log(self, level: str, message: str, fields: Mapping[str, object]) -> None:
+        """Show what a bot says for people; what happened is told by others."""
+        if self.chronicle.keep:
+            told = " ".join(f"{name}={value}" for name, value in fields.items())
+            self.chronicle.note(level, f"{message} {told}".rstrip())
 
     def _opening(self, plan: Plan, instruments: Mapping[str, Instrument]) -> list[Adjustment]:
         return opening_adjustments(plan, instruments, self._last_moves, _ignore)
