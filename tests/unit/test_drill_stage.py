@@ -6,7 +6,9 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
+import attrs
 import pytest
 import trio
 import trio.testing
@@ -164,3 +166,20 @@ async def test_a_bot_without_a_guardian_is_an_error_of_a_case_that_needs_one(
         stage.strike()
         with pytest.raises(LookupError, match="the bot has no guardian"):
             await stage.guardian_pid(0.05)
+
+
+@pytest.mark.parametrize("policy", [None, "cancel", "keep"])
+async def test_what_rested_when_a_link_was_lost_must_go_unless_it_is_to_be_kept(
+    policy: Literal["cancel", "keep"] | None, tmp_path: Path
+) -> None:
+    async with staged(tmp_path) as stage:
+        config = stage.setting.config
+        table = attrs.evolve(config.venues["finery"], on_disconnect=policy)
+        config = attrs.evolve(config, venues={"finery": table})
+        stage.setting = attrs.evolve(stage.setting, config=config)
+        stage.strike()
+        stage.bot.lines.append('{"event": "venue up"}')
+        with trio.move_on_after(0.1):
+            await stage.comes_back_within(AS_SOON_S)
+
+        assert (stage.unattended_s() is None) is (policy == "keep")

@@ -167,7 +167,7 @@ class Stage:
     async def comes_back_within(self, within_s: float) -> None:
         """Wait until what rested when its link was lost is gone, and the venue is up again."""
         self.comes_back = True
-        if self.setting.config.venues[self.desk.name].on_disconnect == "cancel":
+        if self.setting.config.venues[self.desk.name].on_disconnect != "keep":
             self._watched = [each for each in self._watched if each[0] is self.desk]
         else:
             self._watched = []  # they are the bot's again, and rest
