@@ -119,7 +119,7 @@ class Lives:
             with trio.move_on_after(PATIENCE_S):
                 await submitted.wait()
                 await trio.sleep(self.rng.choice([0.0, 0.03, 0.1]) * self.rng.random())
-        if life is not self.current or self.finishing:
+        if life is not self.current or self.finishing or (hang and not life.process.runs):
             return False
         self._guarded = guarded
         if hang:
@@ -127,6 +127,8 @@ class Lives:
             life.process.freeze()
             self._unwind(life)
             await trio.sleep(HUNG_AFTER_S)
+            if life.over.is_set():  # somebody else has killed it meanwhile
+                return False
         self.chronicle.tell("kill", f"life {life.number}" + ("" if guarded else ", guardian too"))
         life.process.kill()
         self._die(guarded=guarded)

@@ -254,7 +254,7 @@ def believe_cancel_on_disconnect() -> Iterator[None]:
         yield
 
 
-@bug("finery", "digifinex")
+@bug("pushing", "two_venues")
 def say_up_before_what_rests_is_settled() -> Iterator[None]:
     """Say that a venue is up while orders of before may rest there."""
     with replaced(Reconciler, "_hindrance", lambda _: lambda reconciler, venue: ""):
