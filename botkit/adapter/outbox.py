@@ -37,6 +37,9 @@ class Outbox:
 
     Under `standing_by` cancels and questions pass though it is closed: there is a road for them.
     They wait here before either has begun, for a run that has only to cancel does so at once.
+
+    A cancel that is repeated in the moment it was given back is dropped: it would come back again
+    for ever. The engine repeats it when it is overdue.
     """
 
     def __init__(self, deliver: Deliver, *, reason: str = DOWN) -> None:
@@ -48,6 +51,7 @@ class Outbox:
         self._cancels: dict[OrderKey, CancelOrder] = {}
         self._others: deque[Outgoing] = deque()
         self._news = trio.Event()
+        self._returned: dict[OrderKey, int] = {}  # cancels, by when they were sent
 
     def __len__(self) -> int:
         return len(self._cancels) + len(self._others)
@@ -122,6 +126,11 @@ class Outbox:
         if isinstance(request, AskStatus | AskListing):
             return
         text, now_ns = why or self._reason, request.transact_time_ns
+        if isinstance(request, CancelOrder):
+            if self._returned.get(key_of(request)) == now_ns:
+                return
+            self._returned = {k: at_ns for k, at_ns in self._returned.items() if at_ns == now_ns}
+            self._returned[key_of(request)] = now_ns
         self._deliver(send_failed(request, text, reached_venue=False, now_ns=now_ns))
 
 

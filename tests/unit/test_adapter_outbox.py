@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+import msgspec
+
 from botkit.adapter import Outbox, Outgoing
 from botkit.model import (
     AskListing,
@@ -124,3 +126,18 @@ def test_closing_gives_back_what_nobody_had_taken_and_says_why() -> None:
     outbox.put(order(2))
     assert isinstance(told[1], SendFailed)
     assert told[1].text == "not sent: the gateway is gone"
+
+
+def test_cancel_that_is_repeated_whenever_it_comes_back_does_so_once_a_moment() -> None:
+    returned: list[int] = []
+
+    def repeat(event: Event) -> None:
+        returned.append(event.receive_time_ns)
+        assert len(returned) < 10
+        box.put(msgspec.structs.replace(cancel(1), transact_time_ns=event.receive_time_ns))
+
+    box = Outbox(repeat)
+    box.close()
+    for now_ns in (5, 6):
+        box.put(msgspec.structs.replace(cancel(1), transact_time_ns=now_ns))
+    assert returned == [5, 6]
