@@ -43,6 +43,11 @@ class Budget:
         self._taken.extend([trio.current_time()] * count)
         return True
 
+    def give_back(self) -> None:
+        """Take back the newest that was taken: it was not used."""
+        if self._taken:
+            self._taken.pop()
+
     def wait_s(self, count: int = 1, *, urgent: bool = False) -> float:
         """Return the seconds until `count` will be there; `inf` if never."""
         return max(0.0, self._free_at(count, urgent=urgent) - trio.current_time())

@@ -18,11 +18,13 @@ from botkit.errors import (
     VenueError,
     VenueProtocolError,
 )
+from botkit.model import AskListing, AskStatus, ClientOrderId, VenueOrderId
 from botkit.testing.network import open_network
 from botkit.transport import HttpLink, HttpReply, HttpRequest, Server, open_http
 from venues.digifinex import wire
 from venues.digifinex.conduct import Conduct
 from venues.digifinex.options import DigiFinexOptions
+from venues.digifinex.questions import Questions
 from venues.digifinex.rest import DigiFinexCodeError, Rest, explain
 
 S = 1_000_000_000
@@ -201,9 +203,65 @@ async def test_busy_venue_is_left_alone_for_a_while(autojump_clock: MockClock) -
     async with answering((200, b'{"code":10005}')) as (venue, http):
         with pytest.raises(DigiFinexCodeError):
             await venue.rest.post(http, "/spot/order/new", decode, {})
-        assert venue.rest.posts.left() == 0
+        assert venue.rest.orders_left() == 0
+        assert venue.rest.posts.left(urgent=True) == 60  # cancels do not wait
         await trio.sleep(2)
-        assert venue.rest.posts.left() == 60
+        assert venue.rest.orders_left() == 60
+
+
+BUSY = (200, b'{"code":10005}')
+
+
+async def test_reads_keep_away_for_longer_each_time_until_a_ban_is_over(
+    autojump_clock: MockClock,
+) -> None:
+    async with answering(*[BUSY] * 4, GOOD, BUSY, GOOD) as (venue, http):
+        for over_s in (2 + 4 + 8 + 16, 2):
+            began = trio.current_time()
+            await venue.rest.read(http, "/spot/order", decode)
+            assert trio.current_time() - began == pytest.approx(over_s)
+
+
+async def test_urgent_read_is_given_up_when_the_venue_is_busy_twice(
+    autojump_clock: MockClock,
+) -> None:
+    async with answering(BUSY, BUSY) as (venue, http):
+        with pytest.raises(DigiFinexCodeError):
+            await venue.rest.read(http, "/spot/order", decode, urgent=True)
+
+
+async def test_calls_of_others_before_the_start_leave_less_for_orders_and_all_for_cancels(
+    autojump_clock: MockClock,
+) -> None:
+    rest = Answering([]).rest
+    rest.count_earlier([60.0] * 4 + [1.0] * 16)
+    assert (rest.orders_left(), rest.posts.left(urgent=True)) == (60 - 20 - 5, 60)
+    await trio.sleep(3)
+    assert rest.orders_left() == 60 - 16 - 4
+    await trio.sleep(60)
+    assert rest.orders_left() == 60
+
+
+async def test_first_reads_leave_what_a_process_before_us_may_have_spent(
+    autojump_clock: MockClock,
+) -> None:
+    async with answering(GOOD) as (venue, http):
+        await venue.rest.read(http, "/spot/order", decode)
+        assert (venue.rest.gets.left(), venue.rest.gets.left(urgent=True)) == (59, 119)
+
+
+async def test_questions_for_the_same_order_are_one() -> None:
+    questions = Questions()
+    for number in range(20):
+        questions.put(AskListing(venue="d", listing_id=number))
+        for venue_order_id in (VenueOrderId("a"), VenueOrderId(f"b{number % 2}"), None):
+            question = AskStatus(
+                client_order_id=ClientOrderId("c"), symbol="d:A", venue_order_id=venue_order_id
+            )
+            questions.put(question)
+    orders, listings = await questions.take()
+    assert [each.venue_order_id for each in orders] == ["a", "b0", "b1"]
+    assert [each.listing_id for each in listings] == [*range(12, 20)]
 
 
 def test_codes_are_explained() -> None:

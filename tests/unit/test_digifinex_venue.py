@@ -24,6 +24,7 @@ from botkit.model import (
     AskStatus,
     BookDelta,
     BookSnapshot,
+    CancelOrder,
     ClientOrderId,
     ExecutionReport,
     FeedGap,
@@ -461,6 +462,49 @@ async def test_orders_leave_enough_of_the_rate_to_cancel_them_all(
             run.session.cancel(order)
             await run.session.status(order, "CANCELED", OrdStatus.CANCELED)
         assert len(run.of(SendFailed)) == 2
+
+
+async def test_successor_counts_what_was_sent_in_the_minute_before_it_and_cancels_all_the_same(
+    autojump_clock: MockClock,
+) -> None:
+    async with running() as run:
+        await run.up()
+        orders = [run.session.submit(Side.BUY, price=Decimal(40_000 + n)) for n in range(25)]
+        await run.session.status(orders[-1], "NEW", OrdStatus.NEW)
+        await trio.sleep(1)
+        names = [each.venue_order_id for each in run.of(ExecutionReport) if each.venue_order_id]
+        again = DigiFinexVenue.from_setup(setup(run.pair))
+        assert run.pair.network is not None
+        again.network = Network(dial=run.pair.network.dial)
+        await again.prepare()
+        told: list[Any] = []
+        clock = run.pair.subject.clock
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(again.run, told.append, clock)
+            await trio.sleep(2)
+            assert again.rest.orders_left() == 60 - 25 - 25 // 4
+            for name in dict.fromkeys(names):
+                cancel = CancelOrder(
+                    client_order_id=ClientOrderId(f"c{name}"),
+                    symbol="digifinex:BTC_USDT",
+                    venue_order_id=name,
+                    side=Side.BUY,
+                )
+                again.cancel(cancel)
+                again.ask(
+                    AskStatus(
+                        client_order_id=cancel.client_order_id,
+                        symbol=cancel.symbol,
+                        venue_order_id=name,
+                    )
+                )
+            await trio.sleep(4)
+            assert run.resting() == []
+            assert again.rest.posts.left(urgent=True) == 58  # twenty orders a call
+            assert not any(isinstance(each, SendFailed | OrderCancelReject) for each in told)
+            await trio.sleep(62)
+            assert again.rest.orders_left() == 60
+            nursery.cancel_scope.cancel()
 
 
 async def test_orders_stop_at_80_percent_of_a_ban(autojump_clock: MockClock) -> None:

@@ -184,6 +184,14 @@ async def test_all_or_none_is_taken(autojump_clock: MockClock) -> None:
     assert budget.left() == 2
 
 
+async def test_what_was_taken_and_not_used_is_given_back(autojump_clock: MockClock) -> None:
+    budget = Budget(limit=2, window_s=10.0)
+    budget.give_back()
+    assert budget.take(2)
+    budget.give_back()
+    assert budget.left() == 1
+
+
 async def test_a_hold_refuses_everything_until_it_is_over(autojump_clock: MockClock) -> None:
     budget = Budget(limit=5, window_s=10.0)
     budget.hold(30.0)

@@ -44,8 +44,9 @@ from venues.digifinex.conduct import Conduct
 from venues.digifinex.fees import Fees
 from venues.digifinex.lists import Lists
 from venues.digifinex.options import DigiFinexOptions
-from venues.digifinex.rest import DigiFinexCodeError, Rest
-from venues.digifinex.wire import ErrorCode
+from venues.digifinex.questions import Questions
+from venues.digifinex.rest import MINUTE_S, DigiFinexCodeError, Rest
+from venues.digifinex.wire import ErrorCode, OrderStatus
 
 __all__ = ["OrderDesk", "Roads"]
 
@@ -56,7 +57,11 @@ LOST: Final = 100
 CONFIRM_S: Final = 1.0
 WINDOW_NS: Final = 600 * NS_PER_S
 FILLS_BACK_NS: Final = 60 * NS_PER_S
+SPACE_S: Final = 0.5  # between two questions, on average
+FEW: Final = 2  # orders of a market that are asked for one by one
+SPARE: Final = 30  # reads that looking up fees leaves
 ZERO: Final = Decimal(0)
+CANCELED: Final = frozenset({OrderStatus.CANCELED, OrderStatus.CANCELED_PARTIALLY_FILLED})
 WORKING: Final = frozenset({OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED, OrdStatus.UNKNOWN})
 K = TypeVar("K", bound=str)
 V = TypeVar("V")
@@ -99,6 +104,8 @@ class OrderDesk:
         self._fees = Fees()
         self._persistence: Persistence | None = None
         self._lists: Lists | None = None
+        self._questions = Questions()
+        self._knows_earlier = False  # what others have spent of the rate
         self._began_ns = 0
         self._priced_at: dict[str, int] = {}  # by symbol, when fills were last looked up
 
@@ -160,7 +167,7 @@ class OrderDesk:
         # Every order that works could be canceled by a call of its own, this one too.
         most = self._options.posts_per_minute
         working = len(self._open) + len(self._awaited)
-        left = self._rest.posts.left(urgent=True) - 1
+        left = self._rest.orders_left() - 1
         if left < working + 1:
             return (
                 f"of {most} calls a minute {left + 1} are left, and {working} orders that may "
@@ -248,6 +255,7 @@ class OrderDesk:
         self._persistence = persistence = Persistence(self._deliver, self._now_ns)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._price_fills, lists)
+            nursery.start_soon(self._answer_questions, lists)
             attempt = partial(self._cancel, roads, lists)
             while True:
                 request = await self.outbox.take()
@@ -259,10 +267,8 @@ class OrderDesk:
                     case CancelOrder():
                         further = self.outbox.take_cancels(self._options.cancels_per_call - 1)
                         nursery.start_soon(persistence.see_through, [request, *further], attempt)
-                    case AskStatus():
-                        nursery.start_soon(self._tell_status, lists, request)
-                    case AskListing():
-                        nursery.start_soon(self._tell_listing, lists, request)
+                    case AskStatus() | AskListing():
+                        self._questions.put(request)
                     case ReplaceOrder():
                         raise InvariantError("a replace passed the gate of a venue without it")
 
@@ -347,8 +353,13 @@ class OrderDesk:
     async def _post_cancels(
         self, http: HttpLink, named: Mapping[str, CancelOrder]
     ) -> wire.Canceled:
-        """Return the venue's answer; raise `VenueError` if there is none."""
-        self._rest.posts.take(urgent=True)  # counted where it can be, sent in any case
+        """Return the venue's answer; raise `VenueError` if there is none.
+
+        New orders leave a call for each order that works; where they are used up all the same, by
+        cancels that were lost, it waits: one call too many, and none gets through for minutes.
+        """
+        posts = self._rest.posts
+        await posts.wait(urgent=True)
         try:
             return await self._rest.post(
                 http, "/spot/order/cancel", _canceled, cancel_parameters([*named])
@@ -356,6 +367,9 @@ class OrderDesk:
         except DigiFinexCodeError as exc:
             if exc.code == ErrorCode.NO_SUCH_ORDER:
                 return wire.Canceled(code=exc.code, error=[*named])
+            raise
+        except VenueUnreachableError:
+            posts.give_back()
             raise
 
     async def _explain(self, lists: Lists, order_id: str, order: CancelOrder) -> None:
@@ -432,13 +446,16 @@ class OrderDesk:
 
     async def _recall_conduct(self, lists: Lists) -> None:
         """Count what the account has done lately, by whomever."""
-        since_ns = self._now_ns() - WINDOW_NS
+        now_s = self._now_ns() / NS_PER_S
         for name in lists.names:
-            rows, _ = await lists.history(name, since_ns)
+            rows, _ = await lists.history(name, self._now_ns() - WINDOW_NS)
+            if not self._knows_earlier:
+                self._rest.count_earlier(_ages_s(rows, now_s + self._rest.ahead_s))
             for row in sorted(rows, key=lambda each: each.created_date):
                 report = lists.codec.order_report(row)
                 if report is not None:
                     self._count(row, report)
+        self._knows_earlier = True  # from now on all that this process sends is counted itself
 
     def _count(self, row: wire.OrderRow, report: ExecutionReport) -> None:
         """Count an order of before the connection in the conduct of its market."""
@@ -455,31 +472,58 @@ class OrderDesk:
             is_over=report.ord_status not in WORKING,
         )
 
-    async def _tell_status(self, lists: Lists, question: AskStatus) -> None:
-        """Say where one order stands, if the venue has told what it calls it."""
-        if question.venue_order_id is None:
-            return
-        self._learn(question.venue_order_id, question.client_order_id, question.symbol)
-        await self._confirm(lists, question.venue_order_id)
+    async def _answer_questions(self, lists: Lists) -> None:
+        """Answer all that is asked, in rounds; what is asked meanwhile waits for the next."""
+        while True:
+            orders, listings = await self._questions.take()
+            asked = self._rest.asked
+            await self._tell_orders(lists, orders)
+            if listings:
+                await self._tell_listings(lists, listings)
+            await trio.sleep((self._rest.asked - asked) * SPACE_S)
 
-    async def _tell_listing(self, lists: Lists, question: AskListing) -> None:
-        """Tell every open order, and every order and fill since a time."""
+    async def _tell_orders(self, lists: Lists, questions: Sequence[AskStatus]) -> None:
+        """Say where orders stand that the venue has told its name of."""
+        wanted: dict[str, None] = {}
+        for question in questions:
+            assert question.venue_order_id is not None
+            self._learn(question.venue_order_id, question.client_order_id, question.symbol)
+            wanted[question.venue_order_id] = None
+        if len(wanted) > FEW:
+            try:
+                rows = await lists.current()
+            except VenueError as exc:
+                logger.warning("digifinex: cannot list open orders: %s", exc)
+                return
+            for row in rows:
+                report = lists.codec.order_report(row)
+                if row.order_id in wanted and report is not None:
+                    del wanted[row.order_id]
+                    self._take(report)
+        async with trio.open_nursery() as nursery:
+            for order_id in wanted:
+                nursery.start_soon(self._confirm, lists, order_id)
+
+    async def _tell_listings(self, lists: Lists, questions: Sequence[AskListing]) -> None:
+        """Tell every open order, and every order and fill since a time; once, to all who ask."""
         began_ns = self._now_ns()
         try:
-            reports, complete = await lists.everything(question.since_ns)
+            since_ns = min(question.since_ns for question in questions)
+            reports, complete = await lists.everything(since_ns)
         except VenueError as exc:
             logger.warning("digifinex: cannot list our orders: %s", exc)
             reports, complete = [], False
-        self._deliver(
-            OrderListing(
-                venue=question.venue,
-                listing_id=question.listing_id,
-                began_ns=began_ns,
-                complete=complete,
-                reports=tuple(reports),
-                receive_time_ns=self._now_ns(),
+        for question in questions:
+            self._deliver(
+                OrderListing(
+                    venue=question.venue,
+                    listing_id=question.listing_id,
+                    began_ns=began_ns,
+                    complete=complete,
+                    reports=tuple(reports),
+                    receive_time_ns=self._now_ns(),
+                )
             )
-        )
 
     # --- fees -------------------------------------------------------------------------------
 
@@ -488,6 +532,8 @@ class OrderDesk:
         while True:
             await trio.sleep(self._options.fills_every / NS_PER_S)
             for symbol in sorted(self._fees.owing()):
+                if self._rest.gets.left() < min(SPARE, self._rest.gets.limit // 6):
+                    continue  # nothing hangs on it
                 asked_ns = self._now_ns()
                 since_ns = self._priced_at.get(symbol, self._began_ns) - FILLS_BACK_NS
                 try:
@@ -505,6 +551,13 @@ class OrderDesk:
                             report, client_order_id=name, receive_time_ns=now_ns
                         )
                     )
+
+
+def _ages_s(rows: Sequence[wire.OrderRow], now_s: float) -> list[float]:
+    """Return how long ago each call of the last minute was that `rows` tell of."""
+    moments = [row.created_date for row in rows]
+    moments += [row.finished_date or now_s for row in rows if row.status in CANCELED]
+    return [now_s - each for each in moments if now_s - each < MINUTE_S]
 
 
 def _value(order: NewOrder | ExecutionReport) -> Decimal:

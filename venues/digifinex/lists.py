@@ -54,7 +54,7 @@ class Lists:
     async def detail(self, order_id: str) -> ExecutionReport | None:
         """Return where an order stands, priced by its fills; None if its market is not traded."""
         told = await self._rest.read(
-            self._http, "/spot/order/detail", _detail, {"order_id": order_id}
+            self._http, "/spot/order/detail", _detail, {"order_id": order_id}, urgent=True
         )
         return self.codec.order_report(told.data)
 
