@@ -93,14 +93,14 @@ DRAWN: Final[Mapping[str, tuple[Any, ...]]] = {
     "adds_up": (False, True),
     "ws_denied_code": (6, 10),
     "post_only_taking": ("cancel", "reject"),
-    "idle_s": (60.0,),
+    "idle_s": (60.0,),  # measured
     "lifetime_s": (7200.0, 70.0),
     "handshake_502": (0.0, 0.2),
     "busy": (0.0, 0.02),
     "lost_answers": (0.0, 0.02),
     "failing_reads": (0.0, 0.05),
-    "rate_limits": (True,),
-    "conduct": (True,),
+    "rate_limits": (True,),  # documented, and the harder of the two
+    "conduct": (True,),  # likewise
 }
 """Of each, what a simulation may draw."""
 Handler = Callable[[Member, Mapping[str, str], Show], Any]

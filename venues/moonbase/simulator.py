@@ -61,9 +61,9 @@ DRAWN: Final[Mapping[str, tuple[Any, ...]]] = {
     "error_place": ("payload", "response", "bare"),
     "trade_sign": (True, False),
     "takes_external_id": (False, True),
-    "joins_an_hour": (1_000,),
-    "requests_a_minute": (300,),
-    "idle_s": (60.0,),
+    "joins_an_hour": (1_000,),  # 20 are documented: `EASED`
+    "requests_a_minute": (300,),  # documented
+    "idle_s": (60.0,),  # its framework's
 }
 """Of each, what a simulation may draw."""
 EASED: Final[Mapping[str, Any]] = {"max_joins_per_hour": 1_000}
