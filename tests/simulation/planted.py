@@ -340,7 +340,7 @@ def send_before_it_is_journaled() -> Iterator[None]:
 # --- limits ---------------------------------------------------------------------------------------
 
 
-@bug("pushing")
+@bug("pushing_rest", "pushing")
 def leave_orders_in_doubt_out_of_limits() -> Iterator[None]:
     """Leave UNKNOWN orders out of every limit."""
 

@@ -20,7 +20,11 @@ CONFIGS = {
     },
     "two_venues": "tests/simulation/two_venues.toml",
 }
-SEARCHED = {**CONFIGS, "pushing": "tests/simulation/pushing.toml"}
+SEARCHED = {
+    **CONFIGS,
+    "pushing": "tests/simulation/pushing.toml",
+    "pushing_rest": "tests/simulation/pushing_rest.toml",
+}
 
 
 def weather(config: str, seeds: Iterable[int]) -> tuple[Storm, list[SeedOutcome]]:
