@@ -128,7 +128,12 @@ def main() -> int:
     frames: list[bytes] = []
     codecs: list[Any] = []
     with recording(given.venue, frames, codecs):
-        simulate(load(str(ROOT / "configs" / f"{given.venue}.toml")), given.seed, seconds=30.0, faults=False)
+        simulate(
+            load(str(ROOT / "configs" / f"{given.venue}.toml")),
+            given.seed,
+            seconds=30.0,
+            faults=False,
+        )
     return trio.run(feed, given, frames, codecs)
 
 

@@ -119,7 +119,7 @@ class Lives:
             with trio.move_on_after(PATIENCE_S):
                 await submitted.wait()
                 await trio.sleep(self.rng.choice([0.0, 0.03, 0.1]) * self.rng.random())
-        if life is not self.current or self.finishing or (hang and not life.process.runs):
+        if not self._goes_on(life) or (hang and not life.process.runs):
             return False
         self._guarded = guarded
         if hang:
@@ -147,6 +147,9 @@ class Lives:
         life.process.kill()
         self._unwind(life)
         life.over.set()
+
+    def _goes_on(self, life: Life) -> bool:
+        return life is self.current and not self.finishing
 
     def _die(self, *, guarded: bool) -> None:
         death = Death(number=len(self.deaths) + 1, at=trio.current_time(), guarded=guarded)

@@ -9,9 +9,9 @@ from botkit import Order
 from botkit.model import (
     AskListing,
     AskStatus,
-    CancelOrder,
     Balance,
     CancelAction,
+    CancelOrder,
     CleanUpExpired,
     ClientOrderId,
     ExecId,

@@ -86,7 +86,8 @@ def test_what_is_left_out_is_every_kind_once_a_minute_on_loopback(tmp_path: Path
             f'[alerts]\nurls = ["{URL}"]\non = ["halted"]',
             (
                 'alerts.on.0: found "halted" (text), allowed: "start", "stop", "halt", '
-                '"disconnect", "reconnect", "in_doubt", "strategy_failure", "guardian"; did you mean \'halt\'?'
+                '"disconnect", "reconnect", "in_doubt", "strategy_failure", "guardian"; '
+                "did you mean 'halt'?"
             ),
         ),
         (

@@ -1,8 +1,7 @@
 """What changes the exchange: trades, rests, cancels; each change is told as events."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from botkit.matching.exchange.checks import Numbers
 from botkit.matching.exchange.counterparties import Counterparties
@@ -25,6 +24,9 @@ from botkit.matching.exchange.orders import Market, Order
 from botkit.matching.exchange.plan import Match, MatchKind, Plan, make_plan
 from botkit.matching.exchange.words import BookAction, CancelReason, SelfTradeRule
 from botkit.model import Liquidity, OrdStatus, Side, TimeInForce
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 __all__ = ["Desk"]
 
