@@ -133,7 +133,11 @@ class Engine:
         self.stray_counts: dict[str, int] = {}
         self.slots: dict[str, StrategySlot] = {}
         self.portfolio = Portfolio(settings.instruments, settings.fees)
-        self.orders = Orders(capabilities=settings.capabilities, timing=settings.timing)
+        self.orders = Orders(
+            capabilities=settings.capabilities,
+            timing=settings.timing,
+            exclusive=settings.exclusive,
+        )
         self.channels = {
             symbol: Channel(instrument, self._own_levels(instrument))
             for symbol, instrument in settings.instruments.items()

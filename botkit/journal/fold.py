@@ -57,11 +57,12 @@ class OpenRun(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def told_ids(entries: Iterable[JournalEntry]) -> frozenset[tuple[str, VenueOrderId]]:
-    """Return the ids that venues told of orders, each after its symbol."""
+    """Return the ids that venues told of orders that have a name of ours, after their symbols."""
     found: set[tuple[str, VenueOrderId]] = set()
     for entry in entries:
-        if isinstance(entry, ExecutionReport) and entry.venue_order_id is not None:
-            found.add((entry.symbol, entry.venue_order_id))
+        if isinstance(entry, ExecutionReport):
+            if entry.venue_order_id is not None and entry.client_order_id is not None:
+                found.add((entry.symbol, entry.venue_order_id))
         elif isinstance(entry, Recovered):
             symbol = entry.record.request.symbol
             found.update((symbol, name) for name in entry.others)

@@ -1,14 +1,16 @@
 """Reports about orders we do not know, and the search for which of ours they may be about."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from botkit.model import ExecutionReport
+import msgspec
+
+from botkit.model import ExecutionReport, OrdStatus, VenueOrderId
 from botkit.orders.state import Order
 from botkit.orders.transitions import CLOSED
 
-__all__ = ["ForeignOrders", "candidates"]
+__all__ = ["ForeignOrders", "candidates", "contested", "paired", "with_name"]
 
 Key = tuple[str, str]  # venue, its order id (or the client order id, where it told none)
 KEEP_REPORTS: Final = 64  # of one foreign order: enough to catch up when it proves to be ours
@@ -72,3 +74,49 @@ def candidates(report: ExecutionReport, orders: Iterable[Order]) -> list[Order]:
             or report.transact_time_ns >= order.transact_time_ns - CLOCK_SKEW_NS
         )
     ]
+
+
+Unknown = Iterable[tuple[ExecutionReport, list[Order]]]
+"""Reports of orders we do not know, each with those of ours it may be about."""
+
+
+def contested(unknown: Unknown) -> set[VenueOrderId]:
+    """Return the venue's ids of those that may be one order of ours, as others may: nobody's."""
+    claims: dict[Order, set[VenueOrderId]] = {}
+    for report, orders in unknown:
+        for order in orders:
+            assert report.venue_order_id is not None  # else it would fit none
+            claims.setdefault(order, set()).add(report.venue_order_id)
+    return set().union(*(ids for ids in claims.values() if len(ids) > 1))
+
+
+def paired(unknown: Unknown) -> dict[VenueOrderId, Order]:
+    """Return which of our orders each of the venue's ids is, where nobody else trades.
+
+    Orders of equal terms are as good as one another, so that it makes no difference which of
+    them is which: the oldest goes with the oldest. More ids than orders are nobody's.
+    """
+    fit: dict[VenueOrderId, list[Order]] = {}
+    since: dict[VenueOrderId, int] = {}
+    for report, orders in unknown:
+        doubted = [order for order in orders if order.ord_status is OrdStatus.UNKNOWN]
+        name = report.venue_order_id
+        if name is not None and doubted:
+            fit[name] = doubted
+            since[name] = min(since.get(name, report.transact_time_ns), report.transact_time_ns)
+    pairs: dict[VenueOrderId, Order] = {}
+    for name in sorted(fit, key=lambda each: (since[each], each)):
+        rivals = [other for other in fit if not set(fit[other]).isdisjoint(fit[name])]
+        wanted = {order for other in rivals for order in fit[other]}
+        free = [order for order in fit[name] if order not in pairs.values()]
+        if free and len(rivals) <= len(wanted):
+            pairs[name] = free[0]
+    return pairs
+
+
+def with_name(report: ExecutionReport, pairs: Mapping[VenueOrderId, Order]) -> ExecutionReport:
+    """Return `report`, by our name of its order if that is in `pairs`."""
+    order = None if report.venue_order_id is None else pairs.get(report.venue_order_id)
+    if order is None:
+        return report
+    return msgspec.structs.replace(report, client_order_id=order.client_order_id)

@@ -1,7 +1,7 @@
 """All orders of a bot: what was sent, what came back, what may still fill."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -26,7 +26,7 @@ from botkit.model import (
     Side,
     VenueOrderId,
 )
-from botkit.orders.foreign import ForeignOrders, candidates
+from botkit.orders.foreign import ForeignOrders, candidates, contested, paired, with_name
 from botkit.orders.groups import Group, Tally, VenueBook, in_creation_order
 from botkit.orders.pursuit import NEVER, OrderTiming, Pursuit, cancel_command
 from botkit.orders.recovering import restore
@@ -61,6 +61,8 @@ class Orders:
         How long answers may take.
     keep_closed
         How many closed orders to remember, and how many closed foreign ones.
+    exclusive
+        Venues on whose account nobody else trades.
     """
 
     def __init__(
@@ -69,7 +71,9 @@ class Orders:
         capabilities: Mapping[str, "Capabilities"],
         timing: OrderTiming | None = None,
         keep_closed: int = 10_000,
+        exclusive: Collection[str] = (),
     ) -> None:
+        self._exclusive = exclusive
         self.desk: Desk | None = None  # set by the engine, before the first order
         self._timing = timing or OrderTiming()
         self.pursuit = Pursuit(self._timing, capabilities)
@@ -306,10 +310,14 @@ class Orders:
         """
         outcomes = []
         seen: set[Order] = set()
-        contested = self._contested(listing.reports)
+        nameless = (each for each in listing.reports if each.client_order_id is None)
+        unknown = [(report, self._matches(report)) for report in nameless]
+        pairs = paired(unknown) if listing.venue in self._exclusive else {}
+        rivals = contested(unknown) - set(pairs)
         for report in listing.reports:
-            is_contested = report.venue_order_id in contested
-            outcome = self._keep_foreign(report) if is_contested else self.on_report(report)
+            is_contested = report.venue_order_id in rivals
+            named = with_name(report, pairs)
+            outcome = self._keep_foreign(report) if is_contested else self.on_report(named)
             outcomes.append(outcome)
             seen.update(self._by_id[name] for name in outcome.ambiguous)
             if outcome.order is not None:
@@ -565,22 +573,10 @@ class Orders:
         venue = self._venues.get(report.symbol.partition(":")[0])
         if venue is None or venue.capabilities.client_order_ids or report.venue_order_id is None:
             return []
-        if report.venue_order_id in venue.others:
+        if report.venue_order_id in venue.others or report.venue_order_id in venue.by_venue_id:
             return []
         working = (each for each in self.working(symbol=report.symbol) if not each.is_held)
         return candidates(report, working)
-
-    def _contested(self, reports: Iterable[ExecutionReport]) -> set[VenueOrderId]:
-        """Return the venue's ids of unknown orders that may be one order of ours: nobody's."""
-        claims: dict[Order, set[VenueOrderId]] = {}
-        for report in reports:
-            venue_id = report.venue_order_id
-            if report.client_order_id is not None or venue_id is None:
-                continue
-            if self.by_venue_id(report.symbol, venue_id) is None:
-                for order in self._matches(report):
-                    claims.setdefault(order, set()).add(venue_id)
-        return set().union(*(ids for ids in claims.values() if len(ids) > 1))
 
     def _keep_foreign(self, report: ExecutionReport) -> Outcome:
         self._foreign.keep(report.symbol.partition(":")[0], report)

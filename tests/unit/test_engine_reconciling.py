@@ -428,3 +428,57 @@ def test_an_order_without_an_id_is_not_taken_for_another_that_the_run_knew() -> 
     late = build_report("", OrdStatus.NEW, venue_order_id=VenueOrderId("V-2"), **terms)
     bench.listing(2, nameless(gone), nameless(late))
     assert order.venue_order_id == "V-2"
+
+
+@pytest.mark.parametrize("exclusive", [["paper"], []])
+def test_orders_of_equal_terms_are_each_taken_for_one_where_nobody_else_trades(
+    exclusive: list[str],
+) -> None:
+    bench = Bench(capabilities=capable(client_order_ids=False), exclusive=exclusive).started()
+    orders = [bench.actor.buy(bench.actor.instrument, 2, price="99") for _ in range(2)]
+    bench.down(1)
+    bench.up(2)
+    bench.engine.handle(Tick(time_ns(3)))
+    told = [
+        nameless(
+            build_report(
+                "",
+                OrdStatus.FILLED,
+                side=Side.BUY,
+                order_qty=2,
+                price=99,
+                last_qty=2,
+                last_px=99,
+                cum_qty=2,
+                exec_id=f"e-{number}",
+                venue_order_id=VenueOrderId(f"V-{number}"),
+                transact_time_ns=time_ns(number),
+            )
+        )
+        for number in (2, 1)
+    ]
+    for after_s in (3, 10):
+        bench.listing(after_s, *told)
+    if exclusive:
+        assert [order.venue_order_id for order in orders] == ["V-1", "V-2"]
+        assert bench.actor.position() == 4
+        told_as = [(r.venue_order_id, r.client_order_id) for r in bench.rig.recorded(type(told[0]))]
+        assert ("V-1", orders[0].client_order_id) in told_as, "the next run has the journal alone"
+    else:
+        assert [order.ord_status for order in orders] == [OrdStatus.UNKNOWN] * 2
+
+
+def test_more_orders_than_ours_of_equal_terms_are_nobodys() -> None:
+    bench = Bench(capabilities=capable(client_order_ids=False), exclusive=["paper"]).started()
+    order = bench.actor.buy(bench.actor.instrument, 2, price="99")
+    bench.down(1)
+    bench.up(2)
+    bench.engine.handle(Tick(time_ns(3)))
+    terms: dict[str, Any] = {"side": Side.BUY, "order_qty": 2, "price": 99}
+    told = [
+        nameless(build_report("", OrdStatus.CANCELED, venue_order_id=VenueOrderId(name), **terms))
+        for name in ("V-1", "V-2")
+    ]
+    for after_s in (3, 10):
+        bench.listing(after_s, *told)
+    assert order.ord_status is OrdStatus.UNKNOWN
