@@ -7,17 +7,23 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from botkit.adapter import Outbox, Persistence
+from botkit.adapter import Outbox, Persistence, send_failed
 from botkit.errors import OrderOutcomeUnknownError, VenueUnreachableError
 from botkit.model import (
     AskStatus,
     CancelOrder,
     ClientOrderId,
     Event,
+    ExecType,
+    ExecutionReport,
     NewOrder,
+    OrderCancelReject,
+    OrdStatus,
+    RequestKind,
     SendFailed,
     Side,
     VenueOrderId,
+    VenueStatus,
 )
 
 
@@ -26,6 +32,16 @@ def cancel(name: str, venue_id: str | None = None) -> CancelOrder:
         client_order_id=ClientOrderId(name),
         symbol="v:A-B",
         venue_order_id=None if venue_id is None else VenueOrderId(venue_id),
+    )
+
+
+def order(name: str = "n") -> NewOrder:
+    return NewOrder(
+        client_order_id=ClientOrderId(name),
+        symbol="v:A-B",
+        strategy="s",
+        side=Side.BUY,
+        order_qty=Decimal(1),
     )
 
 
@@ -78,6 +94,80 @@ async def test_the_same_cancel_is_under_way_once(autojump_clock: MockClock) -> N
     assert [names for _, names in venue.tried] == [["a"], ["b"], ["a"], ["a"]]
 
 
+async def test_a_cancel_repeated_while_it_succeeds_is_tried_once_more(
+    autojump_clock: MockClock,
+) -> None:
+    persistence, _ = made()
+    tried: list[tuple[float, str]] = []
+
+    async def attempt(cancels: Sequence[CancelOrder]) -> None:
+        tried.extend((trio.current_time(), each.client_order_id) for each in cancels)
+        await trio.sleep(2)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(persistence.see_through, [cancel("a"), cancel("b")], attempt)
+        await trio.sleep(1)
+        await persistence.see_through([cancel("a")], attempt)
+        await trio.sleep(1.5)
+        await persistence.see_through([cancel("b")], attempt)  # b's own is over, a's is not
+    assert tried == [(0, "a"), (0, "b"), (2, "a"), (2.5, "b")]
+
+
+def report(status: OrdStatus, name: str | None = "a", venue_id: str | None = None) -> Event:
+    return ExecutionReport(
+        symbol="v:A-B",
+        ord_status=status,
+        exec_type=ExecType.ORDER_STATUS,
+        client_order_id=None if name is None else ClientOrderId(name),
+        venue_order_id=None if venue_id is None else VenueOrderId(venue_id),
+    )
+
+
+def reject(of: RequestKind) -> Event:
+    return OrderCancelReject(symbol="v:A-B", client_order_id=ClientOrderId("a"), response_to=of)
+
+
+def failed(of: RequestKind) -> Event:
+    return send_failed(
+        order("a") if of is RequestKind.NEW else cancel("a"),
+        "perhaps",
+        reached_venue=True,
+        now_ns=7,
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "is_answered"),
+    [
+        (report(OrdStatus.CANCELED), True),
+        (report(OrdStatus.FILLED, None, "1"), True),
+        (report(OrdStatus.CANCELED, "b", "2"), False),
+        (report(OrdStatus.NEW), False),
+        (reject(RequestKind.CANCEL), True),
+        (reject(RequestKind.NEW), False),
+        (failed(RequestKind.CANCEL), True),
+        (failed(RequestKind.NEW), False),
+        (VenueStatus(venue="v", market_data=True, private=True, order_entry=True), False),
+    ],
+)
+async def test_a_repeated_cancel_that_was_answered_since_is_not_tried_again(
+    event: Event, *, is_answered: bool, autojump_clock: MockClock
+) -> None:
+    persistence, _ = made()
+    tried: list[float] = []
+
+    async def attempt(cancels: Sequence[CancelOrder]) -> None:
+        tried.append(trio.current_time())
+        await trio.sleep(2)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(persistence.see_through, [cancel("a", "1")], attempt)
+        await trio.sleep(1)
+        await persistence.see_through([cancel("a", "1")], attempt)
+        persistence.told(event)
+    assert tried == ([0] if is_answered else [0, 2])
+
+
 @pytest.mark.parametrize(
     ("failure", "reached"),
     [(VenueUnreachableError("no"), False), (OrderOutcomeUnknownError("perhaps"), True)],
@@ -94,16 +184,6 @@ async def test_what_is_under_way_at_the_end_is_told(
 
 
 # --- the outbox ---------------------------------------------------------------------------------
-
-
-def order() -> NewOrder:
-    return NewOrder(
-        client_order_id=ClientOrderId("n"),
-        symbol="v:A-B",
-        strategy="s",
-        side=Side.BUY,
-        order_qty=Decimal(1),
-    )
 
 
 async def test_who_stands_by_gets_cancels_and_questions_and_no_orders() -> None:

@@ -105,6 +105,7 @@ class Desk:
         """Note what is said of our orders, and deliver it."""
         if isinstance(event, ExecutionReport):
             self._note(event)
+        self._persistence.told(event)
         self._deliver(event)
 
     def _note(self, report: ExecutionReport) -> None:
@@ -268,10 +269,13 @@ class Desk:
                 self._decline(cancel, report.ord_status, "the order had ended before")
         elif is_complete:
             self._decline(cancel, None, "the venue lists no such order")
+        else:
+            text, now_ns = "the venue lists more orders than may be looked through", self.now_ns()
+            self.take(send_failed(cancel, text, reached_venue=True, now_ns=now_ns))
 
     def _decline(self, about: Question, status: OrdStatus | None, text: str) -> None:
         is_cancel = isinstance(about, CancelOrder)
-        self._deliver(
+        self.take(
             OrderCancelReject(
                 symbol=about.symbol,
                 client_order_id=about.client_order_id,

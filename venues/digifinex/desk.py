@@ -118,6 +118,8 @@ class OrderDesk:
 
     def _deliver(self, event: Event) -> None:
         assert self._to is not None, "no request comes before `run`"
+        if self._persistence is not None:
+            self._persistence.told(event)
         match event:
             case SendFailed():
                 self._awaited.pop(event.client_order_id, None)
@@ -341,14 +343,18 @@ class OrderDesk:
                 self._learn(order.venue_order_id, order.client_order_id, order.symbol)
         if not named:
             return
+        ended = {order_id for order_id in named if self._has_ended(order_id)}
         answer = await self._post_cancels(roads.cancels, named)
-        for order_id in answer.error:
-            if order_id in named:
-                await self._explain(lists, order_id, named[order_id])
+        accepted = [each for each in named if each in answer.success and each not in ended]
+        for order_id in [each for each in named if each not in accepted]:
+            await self._explain(lists, order_id, named[order_id])
         await trio.sleep(CONFIRM_S)
-        for order_id in answer.success:
-            if order_id in self._open:  # accepted, and no push has told its end
-                await self._confirm(lists, order_id)
+        for order_id in accepted:
+            await self._confirm_cancel(lists, order_id, named[order_id])
+
+    def _has_ended(self, order_id: str) -> bool:
+        latest = self._latest.get(order_id)
+        return latest is not None and latest.ord_status not in WORKING
 
     async def _post_cancels(
         self, http: HttpLink, named: Mapping[str, CancelOrder]
@@ -413,14 +419,22 @@ class OrderDesk:
         self._note(report)
         self._deliver(report)
 
-    async def _confirm(self, lists: Lists, order_id: str) -> None:
+    async def _confirm_cancel(self, lists: Lists, order_id: str, order: CancelOrder) -> None:
+        """See to it that what became of a cancel is told that was accepted; pushes may have."""
+        if not self._has_ended(order_id) and not await self._confirm(lists, order_id):
+            text = "accepted, and what became of the order cannot be told"
+            self._fail(order, text, reached_venue=True)
+
+    async def _confirm(self, lists: Lists, order_id: str) -> bool:
+        """Tell where an order stands; False if the venue does not."""
         try:
             report = await lists.detail(order_id)
         except VenueError as exc:
             logger.warning("digifinex: cannot tell whether %s is canceled: %s", order_id, exc)
-            return
+            return False
         if report is not None:
             self._take(report)
+        return report is not None
 
     # --- questions --------------------------------------------------------------------------
 

@@ -284,12 +284,13 @@ class Desk:
         """Ask once about an order whose end is not told soon: a late cancel does nothing."""
         await trio.sleep(self._options.check_after / NS_PER_S)
         own = self.own.get(self._id_of(request))
-        if own is not None and own.is_open:
-            await self.tell_status(self._now, own.order_id)
+        if own is not None and own.is_open and not await self.tell_status(self._now, own.order_id):
+            text, now_ns = "what became of the cancel cannot be told", self._now.clock.now_ns()
+            self._deliver(send_failed(request, text, reached_venue=True, now_ns=now_ns))
 
     # --- questions --------------------------------------------------------------------------
 
-    async def tell_status(self, session: Session, order_id: int) -> None:
+    async def tell_status(self, session: Session, order_id: int) -> bool:
         """Tell an order's trades and where it stands, as REST shows it; log if it does not."""
         await self.budget.wait()
         try:
@@ -297,9 +298,10 @@ class Desk:
             reports = session.reports.of_order(row)
         except VenueError as exc:
             logger.warning("cannot tell where order %d stands: %s", order_id, exc)
-            return
+            return False
         for report in reports:
             session.deliver(report)
+        return True
 
     async def _answer_status(self, session: Session, question: AskStatus) -> None:
         """Say where one order stands; nothing of one the venue has told no id of.
