@@ -16,7 +16,6 @@ from botkit.errors import InvariantError
 from botkit.gate import Gate, refusal
 from botkit.model import (
     Approved,
-    AskStatus,
     CancelAction,
     CancelOrder,
     ClientOrderId,
@@ -39,6 +38,7 @@ from botkit.model import (
     TimerAction,
 )
 from botkit.orders import ClientOrderIds, Order, Outcome
+from botkit.orders.pursuit import ask_status
 from botkit.ports import Checked, Verdict
 
 if TYPE_CHECKING:
@@ -555,14 +555,7 @@ class OrderDesk:
         asked_ns = self._asked_ns.get(order.client_order_id)
         if asked_ns is None or engine.now_ns - asked_ns >= engine.settings.timing.ask_every_ns:
             self._asked_ns[order.client_order_id] = engine.now_ns
-            self.send(
-                AskStatus(
-                    client_order_id=order.current_client_order_id,
-                    symbol=order.symbol,
-                    venue_order_id=order.venue_order_id,
-                    transact_time_ns=engine.now_ns,
-                )
-            )
+            self.send(ask_status(order, engine.now_ns))
 
     def pursue(self) -> None:
         """Do what is due about orders the venue owes an answer for."""

@@ -95,11 +95,16 @@ class ReplaceOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="rep
 
 
 class AskStatus(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="ask_status"):
-    """Ask a venue where one order stands. Answered by an ORDER_STATUS `ExecutionReport`."""
+    """Ask a venue where one order stands. Answered by an ORDER_STATUS `ExecutionReport`.
+
+    `client_order_ids` are all that the order has had through replaces, the first one first; empty
+    if it has had one. A replace of which nobody has heard may have been done under any of them.
+    """
 
     client_order_id: ClientOrderId
     symbol: str
     venue_order_id: VenueOrderId | None = None
+    client_order_ids: tuple[ClientOrderId, ...] = ()
     transact_time_ns: int = 0
 
 

@@ -16,7 +16,7 @@ from botkit.orders.transitions import CLOSED
 if TYPE_CHECKING:
     from botkit.ports import Capabilities  # costs time that `import botkit` need not take
 
-__all__ = ["Doubt", "OrderTiming", "Pursuit", "cancel_command"]
+__all__ = ["Doubt", "OrderTiming", "Pursuit", "ask_status", "cancel_command"]
 
 S: Final = 1_000_000_000
 NEVER: Final = (1 << 63) - 1
@@ -231,7 +231,7 @@ class Pursuit:
                 venue = order.instrument.venue
                 is_named = self._capabilities[venue].client_order_ids or order.venue_order_ids
                 if is_named:
-                    questions.append(_ask_status(order, now_ns))
+                    questions.append(ask_status(order, now_ns))
                 if not (is_named and order.acknowledged) or order.ahead is not None:
                     earliest = since_ns.get(venue, NEVER)
                     since_ns[venue] = min(earliest, order.transact_time_ns - SINCE_NS)
@@ -261,10 +261,12 @@ def _is_unconfirmed(order: Order, due_ns: int) -> bool:
     return order.cancel_due_ns == due_ns and order.ord_status not in CLOSED
 
 
-def _ask_status(order: Order, now_ns: int) -> AskStatus:
+def ask_status(order: Order, now_ns: int) -> AskStatus:
+    """Return the question where `order` stands, by every name it has had."""
     return AskStatus(
         client_order_id=order.current_client_order_id,
         symbol=order.instrument.symbol,
         venue_order_id=order.venue_order_id,
+        client_order_ids=(order.client_order_id, *order.aliases) if order.aliases else (),
         transact_time_ns=now_ns,
     )

@@ -1,6 +1,7 @@
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from botkit.errors import InvariantError
@@ -13,12 +14,14 @@ from botkit.model import (
     Fill,
     NewOrder,
     OrdStatus,
+    ReplaceOrder,
     RequestKind,
     ResolveOrder,
     Side,
     VenueOrderId,
 )
 from botkit.ports import OrderRecord
+from botkit.testing.builders import build_report
 from tests.unit.order_bench import (
     BTC,
     DIM,
@@ -243,6 +246,52 @@ def test_an_order_recovered_from_a_journal_is_unknown_with_its_fills(bench: Benc
     )
     assert again.fill is None
     assert bench.orders.on_report(stranger(BTC, "v1")).order is order
+
+
+def test_a_replaced_order_is_asked_for_by_every_name_and_its_fill_counted_once(
+    bench: Bench,
+) -> None:
+    first, second, third = names = [ClientOrderId(f"old-{number}") for number in (1, 2, 3)]
+    request = NewOrder(
+        client_order_id=first,
+        symbol=BTC.symbol,
+        strategy="maker",
+        side=Side.BUY,
+        order_qty=Decimal(10),
+        price=Decimal(100),
+    )
+    record = OrderRecord(
+        request=request,
+        client_order_ids=names,
+        resting_ids=[second, third],
+        venue_order_ids={VenueOrderId("v1"): second},
+        replace=ReplaceOrder(
+            client_order_id=third,
+            orig_client_order_id=first,
+            symbol=BTC.symbol,
+            strategy="maker",
+            side=Side.BUY,
+            order_qty=Decimal(10),
+            price=Decimal(101),
+        ),
+    )
+    order = bench.orders.recover(record, BTC, 100 * S)
+    (status,) = (each for each in bench.due(100) if isinstance(each, AskStatus))
+    assert [status.client_order_id, status.client_order_ids] == [second, tuple(names)]
+    deal = build_report(
+        ClientOrderId("77"),  # by the number of its first name, which nobody has made yet
+        OrdStatus.FILLED,
+        symbol=BTC.symbol,
+        exec_id="e1",
+        venue_order_id=VenueOrderId("v2"),
+        last_qty=10,
+        last_px=101,
+    )
+    assert bench.orders.on_report(deal).order is None
+    told = bench.orders.on_report(msgspec.structs.replace(deal, client_order_id=first))
+    assert [told.order, order.cum_qty, status_of(order)] == [order, 10, OrdStatus.FILLED]
+    assert [each.fill for each in told.then] == [None]
+    assert bench.orders.get(first) is order
 
 
 def test_a_recovered_order_that_was_never_acknowledged_can_be_absent(bench: Bench) -> None:

@@ -99,7 +99,8 @@ class Desk:
                         through = self._persistence.see_through
                         nursery.start_soon(through, [request], self._cancel)
                     case AskStatus():
-                        self.numbers.number(request.client_order_id)
+                        names = request.client_order_ids or (request.client_order_id,)
+                        self.numbers.number(names[0])  # it keeps its first through every `mod`
                         nursery.start_soon(self._tell_status, request, clock)
                     case AskListing():
                         nursery.start_soon(self._tell_listing, request, clock)
@@ -297,4 +298,5 @@ def _unknown(question: AskStatus, now_ns: int) -> OrderCancelReject:
 def _is_about(report: ExecutionReport, question: AskStatus) -> bool:
     if question.venue_order_id is not None and report.venue_order_id == question.venue_order_id:
         return True
-    return report.client_order_id == question.client_order_id
+    names = (question.client_order_id, *question.client_order_ids)
+    return report.client_order_id in names
