@@ -33,6 +33,7 @@ from botkit.model import (
     OrderListing,
     OrdStatus,
     OrdType,
+    RequestKind,
     SendFailed,
     Side,
     VenueOrderId,
@@ -426,6 +427,34 @@ async def test_cancel_that_no_push_confirms_is_looked_up(autojump_clock: MockClo
         run.session.cancel(order)
         end = await run.session.status(order, "CANCELED", OrdStatus.CANCELED)
     assert end.exec_type.value == "ORDER_STATUS"
+
+
+async def test_cancel_that_is_accepted_and_cannot_be_looked_up_is_told_as_perhaps_arrived(
+    autojump_clock: MockClock,
+) -> None:
+    async with running(disorder=1.0, push_first=False) as run:
+        await run.up()
+        order = await run.session.rest()
+        ws_link(run).downward.stall(8)
+        run.simulator.quirks["failing_reads"] = 1.0
+        run.session.cancel(order)
+        failed = await run.session.expect(SendFailed, "word that nobody knows")
+    assert (failed.client_order_id, failed.request) == (order.client_order_id, RequestKind.CANCEL)
+    assert failed.reached_venue
+
+
+async def test_cancel_that_no_push_confirms_of_an_order_to_keep_is_looked_up(
+    autojump_clock: MockClock,
+) -> None:
+    async with running(disorder=1.0, push_first=False) as run:
+        await run.up()
+        order = await run.session.rest(keep=True)
+        ws_link(run).downward.stall(8)
+        since = trio.current_time()
+        run.session.cancel(order)
+        end = await run.session.status(order, "CANCELED", OrdStatus.CANCELED)
+    assert end.exec_type.value == "ORDER_STATUS"
+    assert trio.current_time() - since < 3
 
 
 async def test_fees_are_told_for_every_total(autojump_clock: MockClock) -> None:
