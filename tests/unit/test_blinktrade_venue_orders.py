@@ -264,6 +264,25 @@ async def test_order_that_was_acknowledged_and_is_not_listed_is_said_nothing_of(
         assert not told(bench, ExecutionReport)
 
 
+async def test_cancel_of_an_order_too_far_back_to_be_found_is_told_as_perhaps_arrived(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench({"on_disconnect": "keep"}) as bench:
+        market = bench.simulator.market
+        for number in range(201):  # five pages and one
+            terms = OrderTerms(
+                symbol="BTCUSD",
+                side=Side.BUY,
+                order_qty=Decimal("0.001"),
+                price=FAR,
+                client_order_id=f"x{number}",
+            )
+            market.exchange.submit("alice", terms, market.catch_up())
+        bench.session.cancel_by(ClientOrderId("demo-r-99"), None)
+        failed = await bench.session.expect(SendFailed, "word that nobody knows")
+    assert (failed.client_order_id, failed.reached_venue) == ("demo-r-99", True)
+
+
 async def test_old_orders_are_found_pages_back_by_the_venues_id(autojump_clock: MockClock) -> None:
     async with open_bench({"on_disconnect": "keep"}) as bench:
         order = await bench.session.rest()

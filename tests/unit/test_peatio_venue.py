@@ -29,6 +29,7 @@ from botkit.model import (
     OrderListing,
     OrdStatus,
     OrdType,
+    RequestKind,
     SendFailed,
     Side,
     Trade,
@@ -307,6 +308,24 @@ async def test_a_cancel_nothing_is_told_of_is_asked_for(
         await trio.sleep(3)
         told = [r.ord_status for r in of(bench, ExecutionReport, since)]
         assert told == [OrdStatus.NEW]
+
+
+@BOTH
+async def test_a_cancel_that_cannot_be_asked_for_is_told_as_perhaps_arrived(
+    generation: str, autojump_clock: MockClock
+) -> None:
+    async with open_bench(generation, cancel_delay_s=60.0) as bench:
+        order = await bench.session.rest()
+        bench.session.cancel(order)
+        await trio.sleep(0.5)
+        assert bench.pair.network is not None
+        for link in bench.pair.network.links:
+            if link is not bench.socket:
+                link.cut()
+        bench.pair.network.close("exchange.test", 80)
+        failed = await bench.session.expect(SendFailed, "word that nobody knows")
+        assert failed.client_order_id == order.client_order_id
+        assert (failed.request, failed.reached_venue) == (RequestKind.CANCEL, True)
 
 
 @BOTH
