@@ -25,7 +25,7 @@ from botkit.model import (
     SendFailed,
     VenueOrderId,
 )
-from botkit.ports import JournalEntry, OrderRecord, Recovered
+from botkit.ports import JournalEntry, OrderRecord, Recovered, Traded
 
 __all__ = ["OpenRun", "OrderFold", "taken_over", "told_ids"]
 
@@ -39,7 +39,8 @@ class OpenRun(msgspec.Struct, kw_only=True, frozen=True):
 
     `orders` are those that may rest or whose fills are not all counted, in order of submission;
     kept ones are among them. `told_ids` are the ids (after their symbols) that venues told of any
-    order lately, if one of `orders` has none yet; `taken` the orders it took over from runs before.
+    order lately, if one of `orders` has none yet; `taken` the orders it took over from runs before,
+    and `traded` the instruments that it began with.
     """
 
     run_id: str
@@ -49,6 +50,7 @@ class OpenRun(msgspec.Struct, kw_only=True, frozen=True):
     orders: tuple[OrderRecord, ...]
     told_ids: frozenset[tuple[str, VenueOrderId]] = frozenset()
     taken: frozenset[ClientOrderId] = frozenset()
+    traded: tuple[Traded, ...] = ()
 
     @property
     def has_nameless(self) -> bool:
@@ -158,9 +160,21 @@ class OrderFold:
             # The order lives on under this id alone.
             del order.resting_ids[: order.resting_ids.index(client_order_id)]
         if report.ord_status in CLOSED:
+            if order.resting_ids and self._fills_latest(order, report):
+                client_order_id = order.resting_ids[-1]  # some venues keep to the first id
             self._end(order, client_order_id, report.ord_status)
         elif order.resting_ids:
             order.ord_status = report.ord_status
+
+    def _fills_latest(self, order: OrderRecord, report: ExecutionReport) -> bool:
+        """Tell whether a report under an id that rests no more fills the order as it is now."""
+        return (
+            report.ord_status is OrdStatus.FILLED
+            and report.client_order_id not in order.resting_ids
+            and len(order.resting_ids) == 1
+            and report.venue_order_id is not None
+            and report.venue_order_id == list(order.venue_order_ids)[-1]
+        )
 
     def _name(self, entry: Any) -> ClientOrderId | None:
         """Return the id under which we know the order that `entry` is about."""

@@ -21,7 +21,7 @@ from botkit.journal.fold import OpenRun, OrderFold, taken_over, told_ids
 from botkit.journal.reader import LAST, read_batches
 from botkit.journal.run_hash import RunHash
 from botkit.model import EquityPoint, Refused, VenueStatus
-from botkit.ports import Checked, JournalEntry, OrderRecord
+from botkit.ports import Checked, JournalEntry, OrderRecord, Traded
 
 __all__ = ["SqliteJournal"]
 
@@ -314,17 +314,16 @@ class SqliteJournal:
         for batch in read_batches(self._db, first, last):
             for entry in batch:
                 fold.apply(entry)
+        first_batches = read_batches(self._db, begin, min(begin + OPENING, last))
+        opening = [entry for batch in first_batches for entry in batch]
         run = OpenRun(
             run_id=run_id,
             mode=mode,
             started_ns=started_ns,
             exit_code=exit_code,
             orders=tuple(fold.orders()),
-            taken=taken_over(
-                entry
-                for batch in read_batches(self._db, begin, min(begin + OPENING, last))
-                for entry in batch
-            ),
+            taken=taken_over(opening),
+            traded=tuple(entry for entry in opening if isinstance(entry, Traded)),
         )
         return self._with_ids(run, begin, last) if run.has_nameless else run
 

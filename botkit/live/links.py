@@ -1,7 +1,9 @@
 """The tasks that feed the engine in real time: one a venue, and one for its timers."""
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import Final
 
 import attrs
 import numpy as np
@@ -15,6 +17,9 @@ from botkit.ports import StandbyVenue, Venue
 from botkit.transport import BudgetedVenue, supervise
 
 __all__ = ["serve_links", "serve_timers"]
+
+logger = logging.getLogger(__name__)
+PREPARE_AGAIN_S: Final = 1.0
 
 
 async def serve_links(
@@ -71,9 +76,13 @@ async def _serve_venue(
             engine.handle(_down(venue, f"the link was lost: {loss}", clock))
 
     async with trio.open_nursery() as nursery:
-        if isinstance(venue, StandbyVenue):  # goes on after `run` has ended: orders may rest
+        if (
+            isinstance(venue, StandbyVenue) and venue.instruments
+        ):  # goes on after `run` has ended: orders may rest
             await nursery.start(_stand_by, venue, engine, clock)
         try:
+            if not venue.instruments:  # what a sweep has at one venue does not wait for another
+                await _prepare(venue)
             await supervise(
                 lambda: venue.run(deliver, clock),
                 name=venue.name,
@@ -113,6 +122,20 @@ class _Uptime:
         self.note(is_up=False)
         longest_s, self._longest_s = self._longest_s, 0.0
         return longest_s
+
+
+async def _prepare(venue: Venue) -> None:
+    """Let a venue prepare, again and again until it can."""
+    while True:
+        try:
+            await venue.prepare()
+        except VenueAuthenticationError:
+            raise
+        except VenueError as exc:
+            logger.warning("%s cannot be prepared: %s; trying again", venue.name, exc)
+            await trio.sleep(PREPARE_AGAIN_S)
+        else:
+            return
 
 
 async def _stand_by(

@@ -119,7 +119,9 @@ async def sweep(
         return ExitCode.CLEAN
     budget = CleanUpBudget(give_up_s)
     deadline = budget.start()
-    instruments = await _prepared(plan, log, deadline)
+    instruments = _known(plan, runs)
+    if not set(symbols_left(left)) <= set(instruments):  # an old journal does not say
+        instruments = await _prepared(plan, log, deadline)
     record = _Record(journal, run_id, clock, log)
     recording, inventory = record.begin(
         runs[-1].mode, plan.config.show(), lambda: opening(instruments)
@@ -206,17 +208,18 @@ def mark_taken(journal: SweptJournal, runs: Sequence[OpenRun], run_id: str) -> N
         journal.mark_swept(run.run_id, f"taken over by run {run_id}")
 
 
+def _known(plan: Plan, runs: Sequence[OpenRun]) -> dict[str, Instrument]:
+    """Return the instruments that the venues or else the journals of `runs` have told."""
+    told = {each.symbol: each.instrument() for run in runs for each in run.traded}
+    venues = plan.venues.values()
+    return told | {name: each for venue in venues for name, each in venue.instruments.items()}
+
+
 async def _prepared(plan: Plan, log: Log, deadline: float) -> dict[str, Instrument]:
-    """Let the venues prepare that have not, again and again: what rests there is urgent."""
+    """Let the venues prepare, again and again: what rests there is urgent."""
     while True:
         try:
-            if not all(venue.instruments for venue in plan.venues.values()):
-                return await plan.prepare()
-            return {
-                symbol: instrument
-                for venue in plan.venues.values()
-                for symbol, instrument in venue.instruments.items()
-            }
+            return await plan.prepare()
         except VenueError as exc:
             log("error", "a venue cannot be prepared, trying again", {"error": str(exc)})
             if trio.current_time() >= deadline:

@@ -21,7 +21,7 @@ from botkit.live import serve_links
 from botkit.live.opening import Moved, opening_adjustments
 from botkit.live.sweep import mark_taken, orders_left, sweep, symbols_left
 from botkit.model import Adjustment, Instrument, NewOrder
-from botkit.ports import JournalEntry
+from botkit.ports import JournalEntry, Traded
 from botkit.shell import Bot, ExitCode, run_bot
 from botkit.testing.chronicle import Chronicle
 from botkit.testing.invariants import Death
@@ -256,6 +256,8 @@ class Lives:
         bot.opening = self._opening(plan, instruments)
         bot.taken_over = lambda: mark_taken(journal, runs, run_id)
         journal.begin_run(run_id=run_id, mode=MODE, config="", started_ns=self.world.clock.now_ns())
+        for symbol in bot.engine.channels:
+            journal.record(Traded.of(instruments[symbol]))
         life.bot = bot
         venues = list(plan.venues.values())
         rng = np.random.default_rng([self.seed, life.number, 1])

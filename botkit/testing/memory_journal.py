@@ -7,7 +7,7 @@ import attrs
 
 from botkit.errors import JournalError
 from botkit.journal import OpenRun, OrderFold, taken_over, told_ids
-from botkit.ports import JournalEntry
+from botkit.ports import JournalEntry, Traded
 
 __all__ = ["MemoryJournal", "MemoryRun"]
 
@@ -111,6 +111,7 @@ class MemoryJournal:
                 orders=tuple(_folded(run.entries).orders()),
                 told_ids=told_ids(run.entries),
                 taken=taken_over(run.entries),
+                traded=tuple(entry for entry in run.entries if isinstance(entry, Traded)),
             )
             for run in self.runs
             if run.is_unfinished and run is not self._run

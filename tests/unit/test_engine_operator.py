@@ -33,9 +33,7 @@ class Bench:
         capabilities = type(CAPABLE)(
             client_order_ids=True, fill_source=source, replace=True, shows_own_orders=False
         )
-        self.rig = EngineRig(
-            self.actor, capabilities=capabilities, on_disconnect={"paper": "keep"}
-        )
+        self.rig = EngineRig(self.actor, capabilities=capabilities, on_disconnect={"paper": "keep"})
         self.rig.start()
         self.order = self.actor.buy(self.actor.instrument, 10, price="100")
         self.rig.report(self.order, OrdStatus.NEW, 1)

@@ -364,3 +364,15 @@ def test_ids_of_orders_are_found_in_reports_and_in_what_was_taken_over() -> None
     stray = report(OrdStatus.NEW, None, venue_order_id="v-2")  # it may be the one without an id
     told = told_ids([taken, report(OrdStatus.CANCELED, venue_order_id="v-1"), stray, fill(1)])
     assert told == {(SYMBOL, "v-0"), (SYMBOL, "v-1")}
+
+
+@pytest.mark.parametrize(("venue_order_id", "left"), [("v-2", 0), ("v-1", 1)])
+def test_a_venue_that_keeps_to_the_first_id_ends_the_order_by_its_own_latest(
+    venue_order_id: str, left: int
+) -> None:
+    replaced = report(
+        OrdStatus.NEW, SECOND, exec_type=ExecType.REPLACED, orig=FIRST, venue_order_id="v-2"
+    )
+    told: list[JournalEntry] = [NEW, report(OrdStatus.NEW, venue_order_id="v-1")]
+    told += [replace(), replaced]
+    assert len(after(*told, report(OrdStatus.FILLED, FIRST, venue_order_id=venue_order_id))) == left

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
@@ -11,7 +12,7 @@ from trio.testing import MockClock
 from botkit.assembly import Plan
 from botkit.clock import LiveClock
 from botkit.config import BotConfig, Config
-from botkit.errors import JournalError
+from botkit.errors import JournalError, VenueDisconnectedError
 from botkit.journal import OpenRun, taken_over
 from botkit.live.sweep import orders_left, sweep, symbols_left
 from botkit.model import (
@@ -23,7 +24,7 @@ from botkit.model import (
     Side,
     VenueOrderId,
 )
-from botkit.ports import OrderRecord, Recovered
+from botkit.ports import OrderRecord, Recovered, Traded
 from botkit.shell import ExitCode
 from botkit.testing.builders import build_new_order
 from botkit.testing.memory_journal import MemoryJournal
@@ -174,3 +175,43 @@ async def test_where_nothing_rests_no_run_is_made(autojump_clock: MockClock) -> 
         give_up_s=7.0,
     )
     assert (code, journal.unfinished(), len(journal.runs)) == (ExitCode.CLEAN, [], 1)
+
+
+class Unreachable(SlowVenue):
+    """A venue that tells its instruments only after 20 s."""
+
+    async def prepare(self) -> None:
+        if trio.current_time() < 20:
+            raise VenueDisconnectedError(f"{self.name}: nobody listens")
+        self.instruments = {self.instrument.symbol: self.instrument}
+
+
+async def test_what_rests_at_one_venue_does_not_wait_for_another(
+    autojump_clock: MockClock,
+) -> None:
+    venues = (SlowVenue(1, "near"), Unreachable(1, "far"))
+    venues[1].instruments = {}
+    journal = MemoryJournal()
+    journal.begin_run(run_id="old", mode="LIVE", config="", started_ns=1)
+    for venue in venues:
+        journal.record(Traded.of(venue.instrument))
+        order = build_new_order(client_order_id=venue.name, symbol=venue.instrument.symbol)
+        venue._orders[order.client_order_id] = order
+        journal.record(order)
+    journal.commit()
+    journal.abandon()
+
+    code = await sweep(
+        attrs.evolve(guardians_plan(venues[0]), venues={venue.name: venue for venue in venues}),
+        journal,
+        clock=LiveClock(origin_ns=0),
+        run_id="g1",
+        log=lambda *_: None,
+        give_up_s=60.0,
+    )
+
+    assert code is ExitCode.CLEAN
+    near, far = (
+        entry.receive_time_ns for entry in journal.entries if isinstance(entry, ExecutionReport)
+    )
+    assert near < 5 * 10**9 < 20 * 10**9 < far
