@@ -483,6 +483,7 @@ class Order:
             and cum_qty == self.cum_qty
             and 0 < self.closed_time_ns < report.transact_time_ns
             and (report.cum_qty is None or report.cum_qty <= cum_qty)
+            and (self.ledger is None or report.exec_id not in self.ledger.fills)  # told again
         ):
             raise self.contradiction(report, "it works again after its end")
 

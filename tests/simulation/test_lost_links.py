@@ -9,6 +9,7 @@ from trio.testing import MockClock
 
 from botkit.model import (
     AskListing,
+    AskStatus,
     ExecutionReport,
     OrderListing,
     OrdStatus,
@@ -182,6 +183,14 @@ async def test_another_process_of_the_same_key_lists_and_cancels_what_the_first_
         other.session.cancel_by(name_of, None if by_name else venue_id)
         await trio.sleep(3)
         assert bench.resting() == []
+        other.session.venue.ask(  # as the engine does of an order in doubt, until it is answered
+            AskStatus(
+                client_order_id=name_of,
+                symbol=orders[0].symbol,
+                venue_order_id=venue_id,
+            )
+        )
+        await trio.sleep(3)
         assert _ended(other, venue_id)
 
 

@@ -383,11 +383,19 @@ def test_cancel_names_the_venues_id_where_it_is_known() -> None:
     assert content_of(codec.encode(by_id)) == {"orderId": 1001}
 
 
-def test_reply_to_del_confirms_the_cancel() -> None:
+@pytest.mark.parametrize("placed", [True, False])
+def test_reply_to_del_confirms_the_cancel_of_our_own_and_has_another_process_s_asked_for(
+    *, placed: bool
+) -> None:
     codec = make()
+    if placed:
+        codec.encode(order())
     codec.encode(CancelOrder(client_order_id=NAME, symbol="finery:BTC-EUR"))
-    report = only_report(codec, b'{"reqId":1,"reply":{"id":1001,"remainingSize":100000000}}')
-    assert (report.ord_status, report.client_order_id) == (OrdStatus.CANCELED, NAME)
+    reply = b'{"reqId":%d,"reply":{"id":1001,"remainingSize":100000000}}'
+    report = only_report(codec, reply % (2 if placed else 1))
+    # What filled before this process came, no feed has told it.
+    status = OrdStatus.CANCELED if placed else OrdStatus.UNKNOWN
+    assert (report.ord_status, report.client_order_id) == (status, NAME)
 
 
 def test_late_cancel_is_declined_as_an_unknown_order() -> None:

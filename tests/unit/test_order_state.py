@@ -159,6 +159,14 @@ def test_a_refused_order_that_fills_or_works_is_a_contradiction() -> None:
             order.apply(report, EXECUTIONS)
 
 
+def test_an_execution_told_again_after_the_end_does_not_contradict_it() -> None:
+    order = build_order()
+    order.apply(fill("e1", "2", transact_time_ns=5), EXECUTIONS)
+    order.apply(build_report(OrdStatus.CANCELED, transact_time_ns=10), EXECUTIONS)
+    again = order.apply(fill("e1", "2", transact_time_ns=11), EXECUTIONS)
+    assert (again.changed, order.ord_status) == (False, OrdStatus.CANCELED)
+
+
 def test_an_order_that_works_again_after_its_end_is_a_contradiction() -> None:
     order = build_order()
     order.apply(build_report(OrdStatus.CANCELED, transact_time_ns=10), EXECUTIONS)

@@ -469,11 +469,12 @@ class Codec:
         if reply.error:
             return [self._declined(order, RequestKind.CANCEL, reply)]
         gone = parse(_del, reply.reply, "reply to del")
+        ours = self._numbers.is_placed(order.client_order_id)  # else its fills are asked for
         return [
             ExecutionReport(
                 symbol=order.symbol,
-                ord_status=OrdStatus.CANCELED,
-                exec_type=ExecType.CANCELED,
+                ord_status=OrdStatus.CANCELED if ours else OrdStatus.UNKNOWN,
+                exec_type=ExecType.CANCELED if ours else ExecType.ORDER_STATUS,
                 client_order_id=order.client_order_id,
                 venue_order_id=VenueOrderId(str(gone.id)),
                 receive_time_ns=self._now_ns(),
@@ -534,7 +535,7 @@ class Codec:
 
     def _add_content(self, order: NewOrder) -> wire.AddContent:
         kind = TYPES[order.ord_type, order.time_in_force]
-        number = self._numbers.number(order.client_order_id)
+        number = self._numbers.place(order.client_order_id)
         self._chains.place(number)
         return wire.AddContent(
             instrument=order.symbol.partition(":")[2],

@@ -25,6 +25,17 @@ class Numbers:
     def __init__(self) -> None:
         self._names: OrderedDict[int, ClientOrderId] = OrderedDict()
         self._further: OrderedDict[ClientOrderId, int] = OrderedDict()
+        self._placed: set[int] = set()
+
+    def place(self, name: ClientOrderId) -> int:
+        """Return the number of an order that is placed now; see `is_placed`."""
+        number = self.number(name)
+        self._placed.add(number)
+        return number
+
+    def is_placed(self, name: ClientOrderId) -> bool:
+        """Tell whether this process has placed the order, so that no fill of it was missed."""
+        return self.number(name) in self._placed
 
     def number(self, name: ClientOrderId) -> int:
         """Return the number of `name`, which is known by it from now on."""
@@ -35,7 +46,7 @@ class Numbers:
         number = tag << NAME_BITS | _hash(name, NAME_BITS) or 1
         self._names[number] = name
         if len(self._names) > REMEMBERED:
-            self._names.popitem(last=False)
+            self._placed.discard(self._names.popitem(last=False)[0])
         return number
 
     def call_also(self, name: ClientOrderId, number: int) -> None:
