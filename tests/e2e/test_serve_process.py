@@ -83,7 +83,7 @@ def trade(venue: str, port: int, folder: Path, *words: str) -> subprocess.Comple
 @pytest.mark.parametrize("venue", VENUES)
 def test_live_bot_trades_at_the_simulator_and_leaves_nothing(venue: str, tmp_path: Path) -> None:
     with serving(venue, tmp_path) as (simulator, port):
-        ended = trade(venue, port, tmp_path, "--live", "--for", "5s")
+        ended = trade(venue, port, tmp_path, "--live", "--for", "7s")
         told = last_word(simulator)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.startswith("LIVE  ")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.agreement import MEMBERS, disagreements
 
-ROUNDS = int(os.environ.get("AGREEMENT_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("AGREEMENT_ROUNDS", "1"))
 PER_MINUTE = 1_000_000
 
 

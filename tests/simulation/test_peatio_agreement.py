@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.agreement import MEMBERS, disagreements
 from venues.peatio.issuer import Issuer
 
-ROUNDS = int(os.environ.get("AGREEMENT_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("AGREEMENT_ROUNDS", "1"))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
